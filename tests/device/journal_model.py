@@ -1,0 +1,157 @@
+"""A model of what a journal must still know, kept beside it, and a checker. Used by the power-cut tests; contains no test itself."""
+
+import hashlib
+import random
+
+from edge import records
+from edge.flash import MemoryFlash, PowerCut
+from edge.journal import Journal
+
+TABLE = hashlib.sha256(b"table").digest()
+FIRMWARE = hashlib.sha256(b"firmware").digest()
+PREFIX = b"protected header, device and other parts that repeat in every statement of one device " * 2
+
+
+def context_of(boot: int, clock: int = 4) -> records.Context:
+    return records.Context(boot, 0, clock, 1, 4, TABLE, FIRMWARE)
+
+
+def statement_of(identity: bytes, previous: bytes | None) -> bytes:
+    """Bytes that look like a statement to the journal: parts that repeat, and parts that never do."""
+    return PREFIX + TABLE + (previous or b"\xf6") + FIRMWARE + hashlib.sha512(identity).digest()
+
+
+class Model:
+    """Runs operations on a journal and remembers what was promised."""
+
+    def __init__(self, flash: MemoryFlash, seed: int = 0) -> None:
+        self.flash = flash
+        self.random = random.Random(seed)
+        self.taken: dict[int, tuple[int, list[int | None], int]] = {}
+        self.sealed: dict[bytes, tuple[str, int, int, bytes]] = {}  # identity: kind, first, count, statement
+        self.gone: set[bytes] = set()  # acked or refused
+        self.acked: set[int] = set()
+        self.named: set[int] = set()  # by gap statements that are durable
+        self.trying: tuple[int, tuple[int, list[int | None], int]] | None = None
+        self.boots: set[int] = set()
+        self.serial = 0
+        self.clock = 4
+        self.start()
+
+    def start(self) -> None:
+        self.journal = Journal(self.flash)
+        boot = self.journal.start_boot()
+        assert boot not in self.boots, "a boot counter was used twice"
+        self.boots.add(boot)
+
+    def take(self) -> None:
+        journal = self.journal
+        value = 1000 * journal.next_seq
+        registers: list[int | None] = [value, 7, self.random.randrange(5000), -3]
+        status = 0
+        if self.random.randrange(20) == 0:
+            registers, status = [None] * 4, 1
+        reading = (1_700_000_000 + 60 * journal.next_seq, registers, status)
+        self.trying = (journal.next_seq, reading)
+        seq = journal.append(context_of(journal.boot, self.clock), *reading)
+        assert seq not in self.taken, "a sequence was used twice"
+        self.taken[seq] = reading
+        self.trying = None
+
+    def seal(self, count_max: int = 20) -> bytes | None:
+        journal = self.journal
+        if not journal.groups:
+            return None
+        group = journal.groups[0]
+        count = min(group.count, count_max)
+        return self._seal("readings", group.first_seq, count)
+
+    def seal_gap(self) -> bytes | None:
+        if not self.journal.losses:
+            return None
+        lost, number = self.journal.losses.for_gap()
+        identity = self._seal("gap", number, 0)
+        for item in lost:
+            self.named.update(range(item.first_seq, item.first_seq + item.count))
+        return identity
+
+    def _seal(self, kind: str, first_seq: int, count: int) -> bytes:
+        self.serial += 1
+        identity = hashlib.sha256(f"{self.serial} {kind} {self.random.random()}".encode()).digest()
+        statement = statement_of(identity, self.journal.tip_identity)
+        salt = identity[:16] if kind == "readings" else None
+        self.journal.seal(kind, statement, identity, salt, first_seq, count)
+        self.sealed[identity] = (kind, first_seq, count, statement)
+        return identity
+
+    def free(self, bundles: int) -> None:
+        """Acks the oldest statements."""
+        entries = list(self.journal.pending())[:bundles]
+        if not entries:
+            return
+        for entry in entries:
+            self.gone.add(entry.identity)
+            self.acked.update(range(entry.first_seq, entry.first_seq + entry.count))
+        assert self.journal.free(entries[-1].identity) == len(entries)
+
+    def restart(self) -> None:
+        """The supply comes back."""
+        self.flash.cut_after_bytes = None
+        self.start()
+
+    def check(self) -> None:
+        """Every reading taken is sealed and pending, waiting to be sealed, acked, or lost and known to be."""
+        journal = self.journal
+        if self.trying and journal.next_seq > self.trying[0]:
+            self.taken[self.trying[0]] = self.trying[1]  # durable, though the device died before it could say so
+        self.trying = None
+        assert all(seq < journal.next_seq for seq in self.taken)
+        lost = set(self.named)
+        for item in journal.losses.items:
+            lost.update(range(item.record.first_seq, item.record.first_seq + item.record.count))
+        waiting = self.check_pending() | self.check_groups()
+        missing = set(self.taken) - waiting - lost - self.acked
+        assert not missing, f"readings forgotten: {sorted(missing)[:5]}"
+
+    def check_pending(self) -> set[int]:
+        seqs: set[int] = set()
+        for entry in self.journal.pending():
+            if entry.identity in self.sealed:
+                kind, first_seq, count, statement = self.sealed[entry.identity]
+                assert self.journal.statement(entry.identity) == statement
+                assert entry.kind == kind
+                assert kind != "readings" or (entry.first_seq, entry.count) == (first_seq, count)
+            for reading in self.journal.readings(entry.first_seq, entry.count):
+                assert (reading.time_s, reading.registers, reading.status) == self.taken[reading.seq]
+                assert reading.seq not in seqs, "one sequence in two statements"
+                seqs.add(reading.seq)
+        return seqs
+
+    def check_groups(self) -> set[int]:
+        seqs: set[int] = set()
+        for group in self.journal.groups:
+            for reading in self.journal.readings(group.first_seq, group.count):
+                assert (reading.time_s, reading.registers, reading.status) == self.taken[reading.seq]
+                seqs.add(reading.seq)
+            assert group.first_seq >= self.journal.sealed_end
+        return seqs
+
+
+def random_step(model: Model) -> None:
+    """One operation, most often a reading."""
+    die = model.random.randrange(100)
+    if die < 80:
+        model.take()
+    elif die < 90:
+        model.seal()
+    elif die < 92:
+        model.free(model.random.randrange(1, 4))
+    elif die < 96:
+        model.seal_gap()
+    elif die < 98:
+        model.clock = model.random.choice((1, 2, 4))
+    else:
+        model.restart()
+
+
+__all__ = ["Model", "PowerCut", "context_of", "random_step", "statement_of"]

@@ -1,7 +1,7 @@
 """CBOR in the one form allowed here: RFC 8949 4.2.1 core deterministic encoding, no floats (SPEC.md section 1).
 
-In: integers of 64 bits, bytes, text, lists, maps with integer or text keys, true, false, null, and tag 18 outermost. Out: bytes, or the value.
-Never accepts a second encoding of a value, never allocates more than the input can fill.
+In: integers of 64 bits, bytes, text, lists, maps with integer or text keys, true, false, null, and tag 18 outermost. Out: bytes, or the
+value. Never accepts a second encoding of a value, never allocates more than the input can fill.
 """
 
 from .errors import DecodeError
@@ -168,11 +168,46 @@ def _read_string(data: bytes, at: int, major: int, length: int) -> tuple[object,
     if end > len(data):
         raise DecodeError(100, "ends early")
     part = bytes(data[at:end])
-    if major == 2:
-        return part, end
+    return (part if major == 2 else decode_text(part)), end
+
+
+def decode_text(data: bytes) -> str:
+    """Text of valid UTF-8. Raises DecodeError 107."""
     try:
-        return str(part, "utf-8"), end
+        text = str(data, "utf-8")
     except (UnicodeError, ValueError):
+        raise DecodeError(107, "text is not UTF-8")
+    if _UTF8_IS_LAX:
+        _check_utf8(data)
+    return text
+
+
+def _is_utf8_lax() -> bool:
+    try:
+        return str(b"\xc0\x80", "utf-8") != ""
+    except UnicodeError:
+        return False
+
+
+# MicroPython's own decoder passes overlong forms, surrogates and what is beyond U+10FFFF.
+_UTF8_IS_LAX = _is_utf8_lax()
+
+
+def _check_utf8(data: bytes) -> None:
+    """Raises DecodeError 107 unless the bytes are as in table 3-7 of the Unicode standard."""
+    need, low, high = 0, 0x80, 0xBF
+    for byte in data:
+        if need:
+            if not low <= byte <= high:
+                raise DecodeError(107, "text is not UTF-8")
+            need, low, high = need - 1, 0x80, 0xBF
+        elif byte >= 0x80:
+            if not 0xC2 <= byte <= 0xF4:
+                raise DecodeError(107, "text is not UTF-8")
+            need = 1 if byte < 0xE0 else 2 if byte < 0xF0 else 3
+            low = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
+            high = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
+    if need:
         raise DecodeError(107, "text is not UTF-8")
 
 

@@ -10,6 +10,10 @@ from hashlib import sha256
 from . import cbor, sign
 from .errors import DecodeError, VerifyError
 
+TYPE_CHECKING = False  # there is no typing on MicroPython
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 EDDSA = -8
 ES256 = -7
 CT_READINGS = "application/vnd.meterproof.readings"
@@ -44,13 +48,21 @@ def encode_key_p256(xy: bytes) -> bytes:
 def decode_key(data: bytes) -> Key:
     """A public key from its COSE_Key. Raises DecodeError 112 for another type, curve or an extra field."""
     fields = cbor.decode(data, 128)
-    if isinstance(fields, dict):
-        if fields.get(1) == 1 and fields.get(-1) == 6:
+    if not isinstance(fields, dict):
+        raise DecodeError(112, "a public key is a map")
+    try:
+        # check_int, because `true` equals 1 and would be a second encoding of the same key.
+        kind = cbor.check_int(fields.get(1))
+        if kind == 1:
             cbor.check_map(fields, (1, -1, -2))
-            return Key(EDDSA, cbor.check_bytes(fields[-2], 32), data)
-        if fields.get(1) == 2 and fields.get(-1) == 1:
+            if cbor.check_int(fields[-1]) == 6:
+                return Key(EDDSA, cbor.check_bytes(fields[-2], 32), data)
+        elif kind == 2:
             cbor.check_map(fields, (1, -1, -2, -3))
-            return Key(ES256, cbor.check_bytes(fields[-2], 32) + cbor.check_bytes(fields[-3], 32), data)
+            if cbor.check_int(fields[-1]) == 1:
+                return Key(ES256, cbor.check_bytes(fields[-2], 32) + cbor.check_bytes(fields[-3], 32), data)
+    except DecodeError as error:
+        raise DecodeError(112, "public key: " + error.text)
     raise DecodeError(112, "not an Ed25519 or P-256 public key")
 
 
@@ -74,7 +86,7 @@ def assemble_sign1(protected: bytes, payload: bytes, signature: bytes) -> bytes:
     return cbor.encode(cbor.Tagged(18, [protected, {}, payload, cbor.check_bytes(signature, 64)]))
 
 
-def build_sign1(alg: int, content_type: str, kid: bytes, payload: bytes, signing) -> bytes:  # type: ignore[no-untyped-def]
+def build_sign1(alg: int, content_type: str, kid: bytes, payload: bytes, signing: "Callable[[bytes], bytes]") -> bytes:
     """A signed object; `signing(message) -> 64 bytes`."""
     protected = build_protected(alg, content_type, kid)
     return assemble_sign1(protected, payload, signing(sig_structure(protected, payload)))
@@ -90,16 +102,22 @@ def decode_sign1(data: bytes, content_types: tuple[str, ...], limit: int = cbor.
         raise DecodeError(110, "unprotected header must be empty, payload attached")
     if not isinstance(signature, bytes) or len(signature) != 64:
         raise DecodeError(110, "signature must be 64 bytes")
-    header = cbor.check_map(cbor.decode(protected, 256), (1, 3, 4))
-    alg = cbor.check_int(header[1])
-    if alg not in (EDDSA, ES256):
-        raise DecodeError(110, "algorithm is neither EdDSA nor ES256")
-    content_type = cbor.check_text(header[3], 64)
+    alg, content_type, kid = _read_header(cbor.decode(protected, 256))
     if content_type not in content_types:
         raise DecodeError(111, "a signed object of another kind")
-    kid = cbor.check_bytes(header[4], KID_BYTES)
     signed = sig_structure(protected, payload)
     return Signed(alg, content_type, kid, payload, signature, signed, sha256(signed).digest(), data)
+
+
+def _read_header(value: object) -> tuple[int, str, bytes]:
+    try:
+        header = cbor.check_map(value, (1, 3, 4))
+        alg, content_type, kid = cbor.check_int(header[1]), cbor.check_text(header[3], 64), cbor.check_bytes(header[4], KID_BYTES)
+    except DecodeError as error:
+        raise DecodeError(110, "protected header: " + error.text)
+    if alg not in (EDDSA, ES256):
+        raise DecodeError(110, "algorithm is neither EdDSA nor ES256")
+    return alg, content_type, kid
 
 
 def verify_sign1(signed: Signed, cose_key: bytes) -> None:

@@ -8,6 +8,10 @@ from hashlib import sha256
 
 from .errors import VerifyError
 
+TYPE_CHECKING = False  # there is no typing on MicroPython
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 EMPTY_ROOT = sha256(b"").digest()
 PATH_MAX = 64
 
@@ -57,8 +61,8 @@ def inclusion_path(index: int, leaf_hashes: list[bytes]) -> list[bytes]:
 
 def root_from_inclusion(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
     """The root that the path leads to (RFC 9162 2.1.3.2). Raises VerifyError 210."""
-    if not 0 <= index < size or len(path) > PATH_MAX:
-        raise VerifyError(210, "index outside the tree")
+    if not 0 <= index < size or len(path) > PATH_MAX or len(leaf) != 32:
+        raise VerifyError(210, "index outside the tree, or no hash")
     fn, sn, result = index, size - 1, leaf
     for step in path:
         if sn == 0 or len(step) != 32:
@@ -85,8 +89,8 @@ def verify_inclusion(index: int, size: int, leaf: bytes, path: list[bytes], expe
 
 def verify_consistency(size1: int, size2: int, proof: list[bytes], root1: bytes, root2: bytes) -> None:
     """Raises VerifyError 211 unless the tree of size2 extends that of size1 (RFC 9162 2.1.4.2)."""
-    if not 0 < size1 <= size2 or len(proof) > 2 * PATH_MAX:
-        raise VerifyError(211, "sizes out of order")
+    if not 0 < size1 <= size2 or len(proof) > 2 * PATH_MAX or len(root1) != 32 or len(root2) != 32:
+        raise VerifyError(211, "sizes out of order, or no hash")
     if size1 == size2:
         if proof or root1 != root2:
             raise VerifyError(211, "same size, another root")
@@ -118,7 +122,7 @@ def verify_consistency(size1: int, size2: int, proof: list[bytes], root1: bytes,
         raise VerifyError(211, "not an extension of the earlier tree")
 
 
-def subtree_hash(low: int, high: int, read_node) -> bytes:  # type: ignore[no-untyped-def]
+def subtree_hash(low: int, high: int, read_node: "Callable[[int, int], bytes]") -> bytes:
     """Root over leaves [low, high), low a multiple of the subtree's size; `read_node(level, index)` gives hashes of complete subtrees."""
     count = high - low
     width, level = 1, 0
@@ -129,12 +133,12 @@ def subtree_hash(low: int, high: int, read_node) -> bytes:  # type: ignore[no-un
     return left if width == count else node_hash(left, subtree_hash(low + width, high, read_node))
 
 
-def tree_root(size: int, read_node) -> bytes:  # type: ignore[no-untyped-def]
+def tree_root(size: int, read_node: "Callable[[int, int], bytes]") -> bytes:
     """Root of a stored log of `size` leaves."""
     return subtree_hash(0, size, read_node) if size else EMPTY_ROOT
 
 
-def stored_inclusion_path(index: int, size: int, read_node) -> list[bytes]:  # type: ignore[no-untyped-def]
+def stored_inclusion_path(index: int, size: int, read_node: "Callable[[int, int], bytes]") -> list[bytes]:
     """Inclusion path in a stored log, leaf to root."""
     if not 0 <= index < size:
         raise VerifyError(210, "index outside the tree")
@@ -152,7 +156,7 @@ def stored_inclusion_path(index: int, size: int, read_node) -> list[bytes]:  # t
     return path
 
 
-def stored_consistency_path(size1: int, size2: int, read_node) -> list[bytes]:  # type: ignore[no-untyped-def]
+def stored_consistency_path(size1: int, size2: int, read_node: "Callable[[int, int], bytes]") -> list[bytes]:
     """Consistency proof between two sizes of a stored log (RFC 9162 2.1.4.1); empty when size1 is 0 or the sizes are equal."""
     path: list[bytes] = []
     if not 0 < size1 < size2:

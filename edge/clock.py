@@ -47,7 +47,8 @@ class Uptime:
 
 
 class Clock:
-    """A line through (uptime, UTC) with a slope of `scale_milli`/1000; with `follow_host` the host's clock itself.
+    """A line through (uptime, UTC) with a slope of `scale_milli`/1000; with `follow_host` the host's clock itself. A faster line ends where
+    it meets the host's clock and follows it from there: no reading is dated in the future.
 
     `first_sync` keeps what is needed to repair the readings taken before the clock was set: `Sync(uptime_s, utc_s, quality)`.
     """
@@ -71,7 +72,12 @@ class Clock:
         uptime_ms = self._uptime.ms()
         if self._quality == UNSYNCED:
             return uptime_ms
-        return self._base_utc_ms + (uptime_ms - self._base_uptime_ms) * self._scale_milli // 1000
+        utc_ms = self._base_utc_ms + (uptime_ms - self._base_uptime_ms) * self._scale_milli // 1000
+        if self._scale_milli > 1000 and utc_ms >= wall_ms():
+            self._follow_host = True
+            self._scale_milli = 1000
+            return wall_ms()
+        return utc_ms
 
     def now(self) -> Time:
         return Time(self.now_ms() // 1000, self._quality)
@@ -99,7 +105,8 @@ class Clock:
 
 def build_clock(settings: dict) -> Clock:
     """`{"kind": "system", "quality": 1|2}`, `{"kind": "ntp", …}` (unsynced until the first answer) or
-    `{"kind": "simulated", "epoch_s", "wall_ms", "scale_milli"}`: UTC was `epoch_s` when the host's clock said `wall_ms`."""
+    `{"kind": "simulated", "epoch_s", "wall_ms", "scale_milli"}`: UTC was `epoch_s` when the host's clock said `wall_ms`;
+    faster than real time until it catches up with the host."""
     kind = settings["kind"]
     if kind == "system":
         return Clock(settings.get("quality", RTC), follow_host=True)

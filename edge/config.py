@@ -1,4 +1,5 @@
-"""The device's settings. In: a JSON file. Out: one checked `Config`, read once and passed as an argument. Never changed, never logged whole.
+"""The device's settings. In: a JSON file. Out: one checked `Config`, read once and passed as an argument. Never changed, never logged
+whole.
 
 Errors: DecodeError 195 (unreadable, not JSON, a field missing, unknown, of the wrong type or out of range).
 """
@@ -26,7 +27,7 @@ FIELDS = {
     "bundle_max_s": (int, 1, 7 * 86400),
     "clock": (dict, ("kind",)),
     "flash": (dict, ("path", "sectors")),
-    "hwmodel": (str, 60),
+    "hwmodel": (str, 32),
 }
 DEFAULTS = {
     "broker_user": None,
@@ -47,7 +48,8 @@ CLOCK_FIELDS = {
 
 
 class Config:
-    """Attributes as in FIELDS and DEFAULTS; `node_key` is bytes (COSE_Key), `status_s` the wall seconds between two status lines (0: none)."""
+    """Attributes as in FIELDS and DEFAULTS; `node_key` is bytes (COSE_Key), `status_s` the wall seconds between two status lines (0:
+    none)."""
 
     __slots__ = (
         "org", "device_dir", "origin", "node_key", "broker_host", "broker_port", "broker_user", "broker_password", "meter", "channel",
@@ -81,8 +83,15 @@ def check_field(name: str, value: object) -> None:
                 raise DecodeError(195, f"config: {name}.{key} is missing")
 
 
+def check_meter(settings: dict) -> None:
+    check_text("meter.kind", settings["kind"], 20)
+    check_text("meter.host", settings["host"], 200)
+    check_int("meter.port", settings["port"], 1, 65535)
+    check_int("meter.unit", settings["unit"], 0, 255)
+
+
 def check_clock(settings: dict) -> None:
-    known = CLOCK_FIELDS.get(settings["kind"])
+    known = CLOCK_FIELDS.get(settings["kind"]) if isinstance(settings["kind"], str) else None
     if known is None:
         raise DecodeError(195, "config: clock.kind is not system, ntp or simulated")
     for name in known:
@@ -90,6 +99,8 @@ def check_clock(settings: dict) -> None:
             check_int("clock." + name, settings[name], known[name][0], known[name][1])
         elif settings["kind"] == "simulated":
             raise DecodeError(195, f"config: clock.{name} is missing")
+    if settings["kind"] == "ntp":
+        check_text("clock.host", settings.get("host"), 200)
 
 
 def decode_config(text: str) -> Config:
@@ -112,6 +123,7 @@ def decode_config(text: str) -> Config:
         if values[name] is not None:
             check_text(name, values[name], OPTIONAL_TEXTS[name])
     check_int("status_s", values["status_s"], 0, 86400)
+    check_meter(values["meter"])
     check_clock(values["clock"])
     check_int("flash.sectors", values["flash"]["sectors"], 4, 16384)
     check_text("flash.path", values["flash"]["path"], 512)

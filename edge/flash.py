@@ -4,21 +4,24 @@ In: sector numbers, addresses, bytes. Out: bytes as they stand on the medium.
 Programming only clears bits and erasing sets a whole 4 KiB sector to ones, as on the chip; a write that would need a bit set is our own bug
 and stops the program. Never interprets what it stores.
 
-A port has `sectors`, `read_into(address, buffer)`, `program(address, data)`, `erase(sector)`. Here: bytes in memory (tests, with a power
-cut after n bytes) and a file (unix, Raspberry Pi). The ESP32's partition is in `edge/flash_partition.py`.
+A port has `sectors`, `read_into(address, buffer)`, `program(address, data)`, `erase(sector)`. Here: a file (unix, Raspberry Pi). The
+ESP32's partition is in `edge/flash_partition.py`; tests have one in memory whose supply fails.
 """
 
 import os
+
+from shared.errors import Unavailable
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # MicroPython: on a board there is only one process
 
 SECTOR_BYTES = 4096
 SECTORS_MIN = 4  # one open, one erased ahead, two to hold something
 SECTORS_MAX = 16384
 
-ERASED_SECTOR = b"\xff" * SECTOR_BYTES
-
-
-class PowerCut(Exception):
-    """The simulated supply failed in the middle of a write; the bytes before it are on the medium."""
+ERASED = b"\xff" * 256  # written piece by piece: a whole sector of ones would stay in the heap
 
 
 def check_sectors(sectors: int) -> None:
@@ -31,44 +34,6 @@ def check_program(old: bytes, new: bytes) -> None:
     for i in range(len(new)):
         if new[i] & ~old[i] & 0xFF:
             raise ValueError("a bit cannot be set without erasing its sector")
-
-
-class MemoryFlash:
-    """Flash in memory. `cut_after_bytes` n: the supply fails when n more bytes have been programmed or erased."""
-
-    def __init__(self, sectors: int, cut_after_bytes: int | None = None) -> None:
-        check_sectors(sectors)
-        self.sectors = sectors
-        self.content = bytearray(ERASED_SECTOR * sectors)
-        self.cut_after_bytes = cut_after_bytes
-        self.programmed_bytes = 0
-        self.erases = 0
-
-    def _allowed(self, wanted_bytes: int) -> int:
-        if self.cut_after_bytes is None:
-            return wanted_bytes
-        allowed = min(wanted_bytes, self.cut_after_bytes)
-        self.cut_after_bytes -= allowed
-        return allowed
-
-    def read_into(self, address: int, buffer: bytearray) -> None:
-        buffer[:] = self.content[address : address + len(buffer)]
-
-    def program(self, address: int, data: bytes) -> None:
-        check_program(self.content[address : address + len(data)], data)
-        done = self._allowed(len(data))
-        self.content[address : address + done] = data[:done]
-        self.programmed_bytes += done
-        if done < len(data):
-            raise PowerCut("power cut while programming")
-
-    def erase(self, sector: int) -> None:
-        address = sector * SECTOR_BYTES
-        done = self._allowed(SECTOR_BYTES)
-        self.content[address : address + done] = ERASED_SECTOR[:done]
-        self.erases += 1
-        if done < SECTOR_BYTES:
-            raise PowerCut("power cut while erasing")
 
 
 class FileFlash:
@@ -87,8 +52,13 @@ class FileFlash:
             # Growing in place: a kill during the first start leaves a short file, and ones are what erased flash holds.
             with open(path, "ab") as file:
                 while size_bytes < sectors * SECTOR_BYTES:
-                    size_bytes += file.write(ERASED_SECTOR[size_bytes % SECTOR_BYTES :])
+                    size_bytes += file.write(ERASED[size_bytes % len(ERASED) :])
         self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - open for the life of the process
+        if fcntl:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise Unavailable(400, "another process has this flash: two of them would sign one sequence twice")
 
     def read_into(self, address: int, buffer: bytearray) -> None:
         self._file.seek(address)
@@ -103,7 +73,8 @@ class FileFlash:
 
     def erase(self, sector: int) -> None:
         self._file.seek(sector * SECTOR_BYTES)
-        self._file.write(ERASED_SECTOR)
+        for _ in range(SECTOR_BYTES // len(ERASED)):
+            self._file.write(ERASED)
 
     def close(self) -> None:
         self._file.close()

@@ -10,14 +10,13 @@ Errors: Unavailable 421 (readings asked for are not there, or were dropped meanw
 import asyncio
 from collections import namedtuple
 
-from edge import records, recovery
+from edge import records
 from edge.flash import SECTOR_BYTES
 from edge.losses import LOST_DAMAGED, LOST_FULL, Losses
 from edge.ring import NOT_ALIVE, Ring
-from edge.rows import RowCodec
+from edge.rows import Packed, RowCodec, decode_sector
 from shared import bundle
 from shared.errors import DecodeError, Unavailable
-from shared.types import Reading
 
 TIME_S_MAX = 1 << 40
 BYTES_PER_READING = 16  # for the gauge, until there is enough to measure
@@ -53,11 +52,19 @@ class Journal:
         self.losses = Losses()
         self.groups: list[Group] = []
         self.dropped_statements = 0
+        self.gaps = 0  # gap statements among those in the index
         self.on_sealed = asyncio.Event()
         self.index: list[int] = []  # places of the statements neither freed nor set aside, in the order they were sealed
         self._reclaiming = False
+        self._found = Packed()
         self.new_sector()
+        from edge import recovery  # only now: the device forgets it afterwards, code is memory
+
         recovery.recover(self)
+
+    def reserve(self, readings: int, registers: int) -> None:
+        """Makes room for the readings of one bundle while the heap still has it in one piece."""
+        self._found.reset(readings, registers)
 
     def new_sector(self) -> None:
         """Every sector is read by itself: nothing in it may lean on an earlier one."""
@@ -105,21 +112,25 @@ class Journal:
 
     # --- sealing
 
-    def readings(self, first_seq: int, count: int) -> list[Reading]:
-        """Readings by sequence, from the flash."""
-        found: list[Reading] = []
+    def readings(self, first_seq: int, count: int) -> Packed:
+        """Readings by sequence, from the flash; in the one buffer there is, valid until the next call."""
+        found = self._found
+        found.reset(count, 0)
         for sector in self.ring.alive():
             following = self.ring.next_of(sector)
-            passed = sector != self.ring.head and self.ring.first_seq[following] != NOT_ALIVE and self.ring.first_seq[following] <= first_seq
+            passed = (
+                sector != self.ring.head and self.ring.first_seq[following] != NOT_ALIVE and self.ring.first_seq[following] <= first_seq
+            )
             if not passed and self.ring.first_seq[sector] < first_seq + count:
-                recovery.decode_sector(self.ring, sector, first_seq, first_seq + count, found)
+                decode_sector(self.ring, sector, first_seq, first_seq + count, found)
         if len(found) != count:
             raise Unavailable(421, "the flash does not hold these readings")
         return found
 
     def seal(self, kind: str, statement: bytes, identity: bytes, salt: bytes | None, first_seq: int, count: int) -> None:
         """Makes a signed statement durable: from here on it may be published. For a gap, `first_seq` is `losses.next_number` when it was
-        built and `count` 0; for a time repair both are 0. Raises Unavailable 421 when its readings were dropped while it was being signed."""
+        built and `count` 0; for a time repair both are 0. Raises Unavailable 421 when its readings were dropped while it was being
+        signed."""
         self._check_sealable(kind, first_seq, count)
         meta = records.StatementMeta(self.statements, kind, first_seq, count, salt, identity)
         record = records.build_statement_record(meta, statement, self.dictionary)
@@ -135,6 +146,7 @@ class Journal:
             self.advance_sealed(first_seq + count)
         elif kind == "gap":
             self.losses.apply_named(first_seq)
+            self.gaps += 1
         self.on_sealed.set()
 
     def _check_sealable(self, kind: str, first_seq: int, count: int) -> None:
@@ -156,7 +168,10 @@ class Journal:
             group = self.groups[0]
             group.count -= end_seq - group.first_seq
             group.first_seq = end_seq
-            group.start_s = self.readings(end_seq, 1)[0].time_s
+            try:
+                group.start_s = self.readings(end_seq, 1)[0].time_s
+            except Unavailable:
+                pass  # the flash has lost it: the sealer will find that out, and say so
 
     # --- publishing
 
@@ -173,8 +188,22 @@ class Journal:
     def pending_count(self) -> int:
         return len(self.index)
 
-    def has_pending_gap(self) -> bool:
-        return any(entry.kind == "gap" for entry in self.pending())
+    def pending_gaps(self) -> object:
+        """Yields an Entry for each gap statement among them, the last sealed first."""
+        left = self.gaps
+        i = len(self.index) - 1
+        while left and i >= 0:
+            entry = build_entry(self.meta(self.index[i]))
+            if entry.kind == "gap":
+                left -= 1
+                yield entry
+            i -= 1
+
+    def remove(self, position: int) -> None:
+        """Takes a statement out of the index."""
+        if self.gaps and self.meta(self.index[position]).kind == "gap":
+            self.gaps -= 1
+        self.index.pop(position)
 
     def find(self, identity: bytes) -> int:
         """Position in the index, −1 when it is not there."""
@@ -214,8 +243,8 @@ class Journal:
     # --- letting go
 
     def free(self, identity: bytes, next_seq: int | None = None) -> int:
-        """Frees all statements up to and including this one; gives how many. With `next_seq` (of the ack), frees nothing if a reading it would
-        free is not below it. An identity that is not here frees nothing."""
+        """Frees all statements up to and including this one; gives how many. With `next_seq` (of the ack), frees nothing if a reading it
+        would free is not below it. An identity that is not here frees nothing."""
         position = self.find(identity)
         if next_seq is not None:
             for i in range(position + 1):
@@ -224,7 +253,7 @@ class Journal:
                     return 0
         for _ in range(position + 1):
             self.ring.clear_flag(self.index[0], records.FREED)
-            self.index.pop(0)
+            self.remove(0)
         return position + 1
 
     def set_aside(self, identity: bytes, code: int = 0) -> None:
@@ -238,7 +267,13 @@ class Journal:
             position = self.find(identity)  # making room for that record may have dropped others
         if position >= 0:
             self.ring.clear_flag(self.index[position], records.ASIDE)
-            self.index.pop(position)
+            self.remove(position)
+
+    def give_up(self, group: Group) -> None:
+        """Readings that wait to be sealed, but cannot be read any more, are lost."""
+        first_seq, count = group.first_seq, group.count
+        self.lose(first_seq, count, None, LOST_DAMAGED)
+        self.advance_sealed(first_seq + count)
 
     def lose(self, first_seq: int, count: int, identity: bytes | None, reason: int) -> None:
         """Names readings lost, durably; a gap statement will say so."""
@@ -271,15 +306,21 @@ class Journal:
     def reclaim(self, victim: int) -> None:
         """Empties the oldest sector so that it can be erased: what is lost by that is written to the head first."""
         self._reclaiming = True
-        end_seq = self.ring.first_seq[self.ring.alive()[1]]
-        self._drop_readings(end_seq)
+        oldest = self.ring.alive()
+        next(oldest)
+        end_seq = self.ring.first_seq[next(oldest)]
+        dropped = self._drop_readings(end_seq)
         self.write_losses(victim)
         self._move_statements(victim)
         self.ring.erase(victim)
+        # Not before: a start that finds the victim alive forgets the losses in the head and takes what the victim holds as it was.
+        for place in dropped:
+            if place // SECTOR_BYTES != victim:
+                self.ring.clear_flag(place, records.DROPPED)
         self._reclaiming = False
 
-    def _drop_readings(self, end_seq: int) -> None:
-        """Bundles with rows below `end_seq` go, sealed ones with their identity."""
+    def _drop_readings(self, end_seq: int) -> list[int]:
+        """Bundles with rows below `end_seq` go, sealed ones with their identity; gives the places of their statements."""
         kept: list[int] = []
         dropped: list[int] = []
         for place in self.index:
@@ -295,9 +336,8 @@ class Journal:
             self.losses.add(self.sealed_end, end_seq - self.sealed_end, None, LOST_FULL)
         self.index = kept + self.index[len(kept) + len(dropped) :]
         self.write_losses(NOT_ALIVE)
-        for place in dropped:
-            self.ring.clear_flag(place, records.DROPPED)
         self.advance_sealed(end_seq)
+        return dropped
 
     def write_losses(self, victim: int) -> None:
         """Writes the losses that are not on the flash, or only in the sector that goes."""
@@ -306,20 +346,28 @@ class Journal:
             loss.sector = self.ring.head
 
     def _move_statements(self, victim: int) -> None:
-        """Gap and time-repair statements are carried along while there is room; without one the chain breaks, visibly, and no reading is lost."""
+        """Gap and time-repair statements are carried along while there is room; without one the chain breaks, visibly, and no reading is
+        lost."""
         for i in range(len(self.index) - 1, -1, -1):
             place = self.index[i]
             if place // SECTOR_BYTES != victim:
                 continue
-            meta = self.meta(place)
-            statement = self.statement(meta.identity)
-            record = records.build_statement_record(meta, statement, self.dictionary)
-            if self.write(record):
-                self.index[i] = self.ring.head * SECTOR_BYTES + self.ring.offset - len(record)
-                self._learn(statement, meta.identity)
-            else:
-                self.index.pop(i)
+            if not self._move_statement(i):
+                self.remove(i)
                 self.dropped_statements += 1
+
+    def _move_statement(self, position: int) -> bool:
+        meta = self.meta(self.index[position])
+        try:
+            statement = self.statement(meta.identity)
+        except Unavailable:
+            return False  # damaged
+        record = records.build_statement_record(meta, statement, self.dictionary)
+        if not self.write(record):
+            return False
+        self.index[position] = self.ring.head * SECTOR_BYTES + self.ring.offset - len(record)
+        self._learn(statement, meta.identity)
+        return True
 
     def free_sectors(self) -> int:
         """Sectors that can be filled before anything must be dropped."""
@@ -337,9 +385,8 @@ class Journal:
 
     def capacity_readings(self, sectors: int) -> int:
         """Readings that fit into so many sectors, at the rate of what is there now."""
-        alive = self.ring.alive()
-        readings = self.next_seq - self.ring.first_seq[alive[0]]
-        used_bytes = (len(alive) - 1) * SECTOR_BYTES + self.ring.offset
+        readings = self.next_seq - self.ring.first_seq[next(self.ring.alive())]
+        used_bytes = (self.ring.alive_count() - 1) * SECTOR_BYTES + self.ring.offset
         if readings < 60:
             return sectors * SECTOR_BYTES // BYTES_PER_READING
         return sectors * SECTOR_BYTES * readings // used_bytes

@@ -1,6 +1,6 @@
 """Readings that were lost and that no gap statement has named yet.
 
-In: ranges lost. Out: up to 32 of them for one gap statement (SPEC 3, key 13), ascending and not overlapping. Each has a number; a gap
+In: ranges lost. Out: up to 4 of them for one gap statement (SPEC 3, key 13), ascending and not overlapping. Each has a number; a gap
 statement that is durable has named all below a number, so that nothing is forgotten or named twice after a power cut. Touches no flash.
 """
 
@@ -10,7 +10,7 @@ from shared.types import Lost
 LOST_FULL = 1
 LOST_DAMAGED = 2
 LOST_SKIPPED = 3
-LOST_PER_GAP_MAX = 32
+LOST_PER_GAP_MAX = 4  # SPEC 3 allows 32; making and signing so long a statement takes heap that a small device does not have
 UNWRITTEN = -1
 
 

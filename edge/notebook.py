@@ -9,6 +9,8 @@ import binascii
 import os
 import time
 
+from shared.errors import Unavailable
+
 TAIL_BYTES = 4096
 
 
@@ -41,6 +43,10 @@ class Notebook:
     def booted(self, boot: int) -> None:
         self.line(f"boot {boot} {wall_ms()}")
 
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
     def last_taken(self) -> int | None:
         """The last sequence written down, from the end of the file; None when there is none there."""
         if not self._path:
@@ -54,3 +60,15 @@ class Notebook:
             if len(words) == 3 and words[0] == b"taken":
                 return int(words[1])
         return None
+
+
+def close_book(book: Notebook, journal: object) -> None:
+    """A kill between the journal and the notebook leaves one reading durable and not written down: it is written now, from the journal."""
+    last = book.last_taken()
+    seq = 0 if last is None else last + 1
+    if seq != journal.next_seq - 1:
+        return
+    try:
+        book.taken(seq, journal.readings(seq, 1)[0].time_s)
+    except Unavailable:
+        return  # the last reading is a skip after damage

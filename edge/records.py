@@ -6,7 +6,8 @@ Erased flash is ones, so no record begins or ends with 0xff: a write cut at any 
 damage. Frames:
 
     short   0b0RLLLLLL              body of L bytes                  crc16      a reading; R: same time step and status as the one before
-    long    0b10000KKK  length u16  flags  body of length bytes      crc16      everything else; flags are outside the check: bits are cleared later
+    long    0b10000KKK  length u16  flags  body of length bytes      crc16      everything else; flags are outside the check: bits are
+    cleared later
 
 Errors: a frame that does not check is not raised but reported as TORN or DAMAGED; the journal decides.
 """
@@ -31,9 +32,10 @@ TORN = 17
 DAMAGED = 18
 
 FLAGS_FREE = 0xFF
-FREED = 0x01  # acked: this bit of the flags is cleared
-ASIDE = 0x02  # refused by the node
-DROPPED = 0x04  # named lost
+# Two bits each, both to be cleared: one bit that changes by itself lets no statement vanish.
+FREED = 0x03  # acked
+ASIDE = 0x0C  # refused by the node
+DROPPED = 0x30  # named lost
 
 LONG_OVERHEAD_BYTES = 6
 SHORT_BODY_MAX_BYTES = 63
@@ -46,6 +48,8 @@ COPY = 0x80  # pack: an operation byte; below it a literal of that many bytes fo
 COPY_BYTES_MIN = 12
 COPY_BYTES_MAX = 255
 LITERAL_BYTES_MAX = 127
+
+_ONES = b"\xff" * 128
 
 SectorHeader = namedtuple("SectorHeader", ("serial", "boot", "next_seq", "sealed_end", "statements", "losses_named", "tip"))
 """State when the sector was opened: serial of the sector, boot counter, next sequence, end of what is sealed or lost, statements so far,
@@ -63,8 +67,9 @@ Frame = namedtuple("Frame", ("kind", "same_step", "flags_at", "body", "end"))
 """A record found: kind (or BLANK, TORN, DAMAGED), flags_at offset of the flags byte (0 in a short frame), body bytes, end offset."""
 
 
-def crc16(data: bytes) -> bytes:
-    value = binascii.crc32(data) & 0xFFFF
+def crc16(data: bytes, before: int = 0) -> bytes:
+    """Over `data`; `before` is the CRC-32 of what stands before it."""
+    value = binascii.crc32(data, before) & 0xFFFF
     if value & 0xFF == 0xFF:
         value ^= 1  # never ends erased
     return value.to_bytes(2, "big")
@@ -77,8 +82,14 @@ def crc32(data: bytes) -> bytes:
     return value.to_bytes(4, "big")
 
 
-def is_erased(data: bytes) -> bool:
-    return data == b"\xff" * len(data)
+def is_erased(data: bytes, start: int = 0) -> bool:
+    """Whether all from `start` on is ones; piece by piece, for a copy of a sector may not find room in one piece."""
+    view = memoryview(data)
+    for i in range(start, len(data), len(_ONES)):
+        part = view[i : i + len(_ONES)]
+        if part != _ONES[: len(part)]:
+            return False
+    return True
 
 
 # --- frames
@@ -101,7 +112,7 @@ def read_frame(sector: bytearray, offset: int) -> Frame:
         return Frame(BLANK, False, 0, b"", offset)
     head = sector[offset]
     if head == FLAGS_FREE:
-        return Frame(BLANK if is_erased(sector[offset:]) else DAMAGED, False, 0, b"", offset)
+        return Frame(BLANK if is_erased(sector, offset) else DAMAGED, False, 0, b"", offset)
     if head < 0x80:
         end = offset + 1 + (head & 0x3F) + 2
         if end > len(sector):
@@ -114,9 +125,15 @@ def read_frame(sector: bytearray, offset: int) -> Frame:
     end = offset + LONG_OVERHEAD_BYTES + (sector[offset + 1] << 8) + sector[offset + 2]
     if end > len(sector):
         return _broken(sector, offset + 3, offset)
-    if crc16(sector[offset : offset + 3] + sector[offset + 4 : end - 2]) == sector[end - 2 : end]:
-        return Frame(head & 0x7F, False, offset + 3, bytes(sector[offset + 4 : end - 2]), end)
+    body = bytes(sector[offset + 4 : end - 2])
+    if crc16(body, binascii.crc32(sector[offset : offset + 3])) == sector[end - 2 : end]:
+        return Frame(head & 0x7F, False, offset + 3, body, end)
     return _broken(sector, end, offset)
+
+
+def is_kept(flags: int) -> bool:
+    """Whether the statement with these flags is still to be sent."""
+    return bool(flags & FREED and flags & ASIDE and flags & DROPPED)
 
 
 def skip_frame(sector: bytearray, offset: int) -> int:
@@ -129,7 +146,7 @@ def skip_frame(sector: bytearray, offset: int) -> int:
 
 def _broken(sector: bytearray, end: int, offset: int) -> Frame:
     """Torn when everything from the frame's last byte on is still erased; else something that was whole has changed."""
-    return Frame(TORN if is_erased(sector[end - 1 :]) else DAMAGED, False, 0, b"", offset)
+    return Frame(TORN if is_erased(sector, end - 1) else DAMAGED, False, 0, b"", offset)
 
 
 # --- sector header
@@ -221,7 +238,11 @@ def pack(data: bytes, dictionary: bytes) -> bytes:
             i += 1
             continue
         length = COPY_BYTES_MIN
-        while length < COPY_BYTES_MAX and i + length < len(data) and data[i + length : i + length + 1] == dictionary[found + length : found + length + 1]:
+        while (
+            length < COPY_BYTES_MAX
+            and i + length < len(data)
+            and data[i + length : i + length + 1] == dictionary[found + length : found + length + 1]
+        ):
             length += 1
         _literal(out, data[literal_start:i])
         out += bytes([COPY, found >> 8, found & 0xFF, length])

@@ -21,10 +21,12 @@ def recover(journal: object) -> None:
     if journal.ring.head == NOT_ALIVE:
         start_fresh(journal)
         return
-    undo_interrupted_reclaim(journal.ring)
+    undone = undo_interrupted_reclaim(journal.ring)
     walk = Walk(journal)
     for sector in journal.ring.alive():
         walk.sector(sector)
+    if undone is not None:
+        walk.enter(undone)  # the sector before it may be damaged: then only this header knew how far it went
     walk.apply()
     restore_groups(journal)
     damaged_head = not clean_next(journal)
@@ -44,11 +46,15 @@ def start_fresh(journal: object) -> None:
     ring.open_next(journal.header())
 
 
-def undo_interrupted_reclaim(ring: object) -> None:
-    """A sector is opened while the one after it is still to be emptied: cut there, all that is in the new one is a copy. It starts again."""
+def undo_interrupted_reclaim(ring: object) -> records.SectorHeader | None:
+    """A sector is opened while the one after it is still to be emptied: cut there, all that is in the new one but its header is a copy. It
+    starts again; gives that header."""
     following = ring.next_of(ring.head)
-    if following != ring.head and ring.first_seq[following] != NOT_ALIVE:
-        ring.step_back()
+    if following == ring.head or ring.first_seq[following] == NOT_ALIVE:
+        return None
+    header = ring.header(ring.head)
+    ring.step_back()
+    return header
 
 
 def clean_next(journal: object) -> bool:
@@ -79,18 +85,19 @@ class Walk:
     def sector(self, sector: int) -> None:
         journal = self._journal
         header = journal.ring.header(sector)
-        self._enter(header)
+        self.enter(header)
         is_head = sector == journal.ring.head
         if is_head:
             journal.new_sector()
         for offset, frame in journal.ring.frames(sector):
             self._record(sector, offset, frame, is_head)
             if frame.kind >= records.BLANK and is_head:
-                self.head_damaged = frame.kind == records.DAMAGED
+                torn = frame.kind == records.TORN and not was_whole(journal.ring.load(sector), offset)
+                self.head_damaged = frame.kind != records.BLANK and not torn
                 # A torn record cannot be written over: the rest of its sector stays unused.
                 journal.ring.offset = offset if frame.kind == records.BLANK else SECTOR_BYTES
 
-    def _enter(self, header: records.SectorHeader) -> None:
+    def enter(self, header: records.SectorHeader) -> None:
         """The header tells what should have been found before it."""
         journal = self._journal
         if self._seq == NOT_ALIVE:
@@ -159,13 +166,33 @@ class Walk:
             if not any(known[0] <= first_seq and end_seq <= known[1] for known in self._known):
                 journal.losses.add(first_seq, end_seq - first_seq, identity, LOST_DAMAGED)
         for _, place in self._places:
-            if journal.ring.read(place + 3, 1)[0] != records.FLAGS_FREE:
+            if not records.is_kept(journal.ring.read(place + 3, 1)[0]):
                 continue
             meta = journal.meta(place)
             if meta.kind == "readings" and journal.losses.covers(meta.first_seq, meta.count):
                 journal.ring.clear_flag(place, records.DROPPED)
             else:
                 journal.index.append(place)
+                journal.gaps += meta.kind == "gap"
+
+
+def was_whole(sector: bytearray, offset: int) -> bool:
+    """A whole record with one bit changed, in its head or last byte, looks torn as well. A torn one was never there, so its sequence is
+    free; this one was, and may have been published. Each such bit is tried."""
+    last = len(sector) - 1
+    while sector[last] == records.FLAGS_FREE:
+        last -= 1
+    # In the head, or in a last byte that has become all ones.
+    for place in (offset, offset + 1, offset + 2, last + 1):
+        if place >= len(sector):
+            continue
+        for bit in range(8):
+            sector[place] ^= 1 << bit
+            frame = records.read_frame(sector, offset)
+            sector[place] ^= 1 << bit
+            if frame.kind < records.BLANK:
+                return True
+    return False
 
 
 def restore_groups(journal: object) -> None:
@@ -214,19 +241,3 @@ def skip_ahead(journal: object) -> None:
     journal.next_seq = journal.sealed_end = end_seq
     journal.boot += SKIP_BOOTS
     journal.open_next()
-
-
-def decode_sector(ring: object, sector: int, first_seq: int, end_seq: int, found: list) -> None:
-    """Appends the readings of [first_seq, end_seq) that this sector holds."""
-    codec = RowCodec()
-    seq = ring.first_seq[sector]
-    for _, frame in ring.frames(sector):
-        if frame.kind == records.CONTEXT:
-            codec.reset(records.read_context(frame.body).registers)
-        elif frame.kind in (records.READING, records.LONG_READING):
-            if seq >= end_seq:
-                return
-            reading = codec.decode(frame, seq)
-            if seq >= first_seq:
-                found.append(reading)
-            seq += 1

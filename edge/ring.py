@@ -55,10 +55,15 @@ class Ring:
     def next_of(self, sector: int) -> int:
         return (sector + 1) % self.sectors
 
-    def alive(self) -> list[int]:
-        """Sectors with records, oldest first."""
-        order = [(self.head + 1 + i) % self.sectors for i in range(self.sectors)]
-        return [sector for sector in order if self.first_seq[sector] != NOT_ALIVE]
+    def alive(self) -> object:
+        """Yields the sectors with records, oldest first."""
+        for i in range(self.sectors):
+            sector = (self.head + 1 + i) % self.sectors
+            if self.first_seq[sector] != NOT_ALIVE:
+                yield sector
+
+    def alive_count(self) -> int:
+        return sum(1 for _ in self.alive())
 
     def is_blank(self, sector: int) -> bool:
         return records.is_erased(self.load(sector))
@@ -67,7 +72,7 @@ class Ring:
         """Not alive because an erase or the writing of its header was cut: nothing in it counts."""
         data = self.load(sector)
         erase_cut = data[0] in (0x00, 0xFF)
-        return erase_cut or records.is_erased(data[records.HEADER_BYTES - 1 :])
+        return erase_cut or records.is_erased(data, records.HEADER_BYTES - 1)
 
     def frames(self, sector: int, offset: int = records.HEADER_BYTES) -> object:
         """Yields (offset, frame) till a frame that is no record, that one included."""
@@ -79,7 +84,8 @@ class Ring:
             offset = frame.end
 
     def long_frames(self, sector: int, kind: int) -> object:
-        """Yields (offset, frame) of the records of one long kind only, passing over all others unchecked (they were checked at the start)."""
+        """Yields (offset, frame) of the records of one long kind only, passing over all others unchecked (they were checked at the
+        start)."""
         offset = records.HEADER_BYTES
         while offset < SECTOR_BYTES:
             data = self.load(sector)
@@ -112,8 +118,11 @@ class Ring:
         self._flash.program(address, data)
 
     def open_next(self, header: records.SectorHeader) -> None:
-        """Opens the sector after the head; it is erased already."""
+        """Opens the sector after the head; it is erased already, unless it could not be read at the start or has changed by itself
+        since."""
         sector = self.next_of(self.head)
+        if not self.is_blank(sector):
+            self.erase(sector)
         self._write(sector * SECTOR_BYTES, records.build_header(header))
         self.head = sector
         self.serial = header.serial

@@ -6,6 +6,8 @@ Body: [zigzag varint of the change of time, status,] then per register a varint:
 was not null). The part in brackets is left out (bit R of the frame) when time step and status are as before.
 """
 
+import array
+
 from edge import records
 from shared.types import Reading
 
@@ -25,6 +27,52 @@ def zigzag(value: int) -> int:
 
 def unzigzag(value: int) -> int:
     return value // 2 if value % 2 == 0 else -(value // 2) - 1
+
+
+class Packed:
+    """Consecutive readings in flat arrays, made once and used again: as objects, those of one bundle would take four times the heap, and a
+    fragmented one has no room in one piece later. Reads like a list."""
+
+    def __init__(self) -> None:
+        self._count = self._first_seq = self._width = 0
+        self._times = array.array("q")
+        self._values = array.array("q")
+        self._status = bytearray()
+        self._nulls = bytearray()
+
+    def reset(self, limit: int, width: int) -> None:
+        """Empties it and makes room for `limit` readings of `width` registers, if there was never that much."""
+        self._count = 0
+        self._width = width
+        if len(self._times) < limit:
+            self._times = array.array("q", bytes(8 * limit))
+            self._status = bytearray(limit)
+        if len(self._values) < limit * width:
+            self._values = array.array("q", bytes(8 * limit * width))
+            self._nulls = bytearray(limit * width)
+
+    def append(self, reading: Reading) -> None:
+        if self._count == 0:
+            self._first_seq = reading.seq
+            self.reset(len(self._times), len(reading.registers))
+        at = self._count * self._width
+        for i in range(self._width):
+            value = reading.registers[i]
+            self._nulls[at + i] = value is None
+            self._values[at + i] = value or 0
+        self._times[self._count] = reading.time_s
+        self._status[self._count] = reading.status
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> Reading:
+        if not 0 <= place < self._count:
+            raise IndexError
+        at = place * self._width
+        registers = [None if self._nulls[at + i] else self._values[at + i] for i in range(self._width)]
+        return Reading(self._first_seq + place, self._times[place], registers, self._status[place])
 
 
 class RowCodec:
@@ -95,3 +143,19 @@ def read_varint(body: bytes, at: int) -> tuple[int, int]:
         shift += 7
         at += 1
     return value | body[at] << shift, at + 1
+
+
+def decode_sector(ring: object, sector: int, first_seq: int, end_seq: int, found: object) -> None:
+    """Appends the readings of [first_seq, end_seq) that this sector holds."""
+    codec = RowCodec()
+    seq = ring.first_seq[sector]
+    for _, frame in ring.frames(sector):
+        if frame.kind == records.CONTEXT:
+            codec.reset(records.read_context(frame.body).registers)
+        elif frame.kind in (records.READING, records.LONG_READING):
+            if seq >= end_seq:
+                return
+            reading = codec.decode(frame, seq)
+            if seq >= first_seq:
+                found.append(reading)
+            seq += 1

@@ -1,0 +1,1 @@
+"""The backend: checks who signed, orders the evidence, anchors it and proves it. Its composition root is main.py."""

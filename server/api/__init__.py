@@ -1,0 +1,1 @@
+"""HTTP: parse, call, encode. Every rule lives elsewhere."""

@@ -1,0 +1,22 @@
+"""How much is measured: everything, or quickly. In: nothing. Out: two scales. Never changes which rows there are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`repeats` of most things; the counts are of one repetition, `statements` of the whole evidence log an evidence file is taken from."""
+
+    repeats: int
+    bundles: int
+    statements: int
+    transactions: int
+    leaves: int
+    log_entries: int
+    runs: int  # of a program
+    sign_repeats: int
+    journal_bundles: int
+
+
+FULL = Scale(5, 1024, 10_000, 2000, 1_000_000, 262_144, 9, 41, 200)
+QUICK = Scale(1, 128, 300, 300, 1_000_000, 8_192, 1, 5, 30)

@@ -1,0 +1,1 @@
+"""The evidence log of one origin: tiles, rows beside them, findings, evidence files, fsck."""

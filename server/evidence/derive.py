@@ -1,0 +1,175 @@
+"""What follows from log entries: statement index, rollups, chains, losses, findings. One function for the live log and for fsck.
+
+In: entries in log order and a database that holds what follows from those before them. Out: rows for the derived tables. Never reads a
+clock, never decides whether a statement is let in.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiosqlite
+
+from shared import cbor
+from shared.statement import COUNT_MAX
+from shared.types import ChannelTable, Reading, Statement
+
+from . import findings
+from .chain import Chain, Tail, apply_statement, check_room, decode_chain, encode_chain
+
+DERIVED_TABLES = ("statements", "rollups", "chains", "lost", "findings")
+INT64_MAX = (1 << 63) - 1
+_STATEMENT = "INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ROLLUP = "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CHAIN = "INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?)"
+_LOST = "INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FINDING = "INSERT INTO findings VALUES (?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A statement that was let in, with what it was judged against. `device_value`: the ledger's, when it was let in."""
+
+    identity: bytes
+    kid: bytes
+    statement: Statement
+    readings: Sequence[Reading]
+    received_s: int
+    device_value: Any
+    table: ChannelTable | None
+
+
+@dataclass(slots=True)
+class Derived:
+    """Rows that some entries add to the derived tables, and the chains they changed."""
+
+    statements: list[tuple[Any, ...]] = field(default_factory=list)
+    rollups: list[tuple[Any, ...]] = field(default_factory=list)
+    lost: list[tuple[Any, ...]] = field(default_factory=list)
+    findings: list[tuple[Any, ...]] = field(default_factory=list)
+    chains: dict[bytes, Chain] = field(default_factory=dict)
+
+
+class Deriver:
+    """Works through one round of entries over a database that knows everything before them."""
+
+    def __init__(self, conn: aiosqlite.Connection) -> None:
+        self._conn = conn
+        self.derived = Derived()
+
+    async def add(self, index: int, entry: Entry) -> None:
+        """Derives from one entry. Raises Unavailable 420, having changed nothing, if its device has too many holes already."""
+        statement, identity = entry.statement, entry.identity
+        chain = await self.chain(statement.device)
+        check_room(chain, statement)
+        first, last = _range(statement)
+        touched = statement.kind == "readings" and chain.touches(first, last + 1)
+        overlaps = await self._overlaps(statement.device, first, last) if touched else []
+        earlier, later = await self._neighbours(chain, statement) if statement.kind == "readings" else (None, None)
+        logged = await self._logged([item.identity for item in statement.lost or () if item.identity is not None])
+        step = apply_statement(chain, statement, identity)
+        context = findings.Context(entry.received_s, entry.device_value, entry.kid, entry.table, overlaps, logged, earlier, later)
+        found = findings.judge(statement, entry.readings, chain, step, touched, context)
+        self._note(index, entry, found, chain)
+
+    async def chain(self, device: bytes) -> Chain:
+        """The device's chain after everything added so far."""
+        chain = self.derived.chains.get(device)
+        if chain is None:
+            chain = await read_chain(self._conn, device)
+            self.derived.chains[device] = chain
+        return chain
+
+    def _note(self, index: int, entry: Entry, found: Iterable[findings.Finding], chain: Chain) -> None:
+        s = entry.statement
+        first, last = _range(s)
+        ends = (first, last) if s.kind == "readings" else (None, None)
+        common = (index, entry.identity, s.device, entry.kid, s.kind, s.previous, s.boot, s.channel)
+        self.derived.statements.append((*common, *ends, s.start_s, s.clock))
+        if s.kind == "readings":
+            self._note_rollup(index, s, entry.readings, chain)
+        for place, item in enumerate(s.lost or ()):
+            self.derived.lost.append((index, place, s.device, item.first_seq, item.count, item.identity, item.reason))
+        for place, finding in enumerate(found):
+            self.derived.findings.append((index, place, s.device, finding.kind, finding.detail))
+
+    def _note_rollup(self, index: int, s: Statement, readings: Sequence[Reading], chain: Chain) -> None:
+        first, last = readings[0], readings[-1]
+        tail = chain.tails.get(s.channel)
+        if tail is None or tail.first_seq < s.first_seq:
+            chain.tails[s.channel] = Tail(s.first_seq, s.boot, s.clock, last.time_s, s.channel_table, tuple(last.registers))
+        registers = cbor.encode(first.registers), cbor.encode(last.registers)
+        span = (s.first_seq, s.count, first.time_s, last.time_s)
+        self.derived.rollups.append((index, s.device, s.channel, *span, s.clock, s.boot, s.channel_table, *registers))
+
+    async def _overlaps(self, device: bytes, first: int, last: int) -> list[bytes]:
+        """Identities of readings statements that hold one of the sequences, in log order."""
+        query = "SELECT identity FROM statements WHERE device = ? AND first_seq BETWEEN ? AND ? AND last_seq >= ? ORDER BY log_index"
+        rows = await self._conn.execute_fetchall(query, (device, max(first - COUNT_MAX, 0), last, first))
+        here = [row[1] for row in self.derived.statements if row[2] == device and row[8] is not None and row[8] <= last and row[9] >= first]
+        return [row[0] for row in rows] + here
+
+    async def _neighbours(self, chain: Chain, s: Statement) -> tuple[Tail | None, Tail | None]:
+        """The channel's bundles before and after by sequence; the latter as its start."""
+        tail = chain.tails.get(s.channel)
+        if tail is None or tail.first_seq < s.first_seq:
+            return tail, None
+        before = await self._nearest(s, "first_seq < ? ORDER BY first_seq DESC", lambda seq: -seq if seq < s.first_seq else None)
+        after = await self._nearest(s, "first_seq > ? ORDER BY first_seq", lambda seq: seq if seq > s.first_seq else None)
+        return (_tail_of(before, 6, 11) if before else None), (_tail_of(after, 5, 10) if after else None)
+
+    async def _nearest(self, s: Statement, order: str, rank: Any) -> Sequence[Any] | None:
+        query = f"SELECT * FROM rollups WHERE device = ? AND channel = ? AND {order}, log_index LIMIT 1"  # noqa: S608
+        rows: list[Sequence[Any]] = [*await self._conn.execute_fetchall(query, (s.device, s.channel, s.first_seq))]
+        rows += [row for row in self.derived.rollups if row[1] == s.device and row[2] == s.channel and rank(row[3]) is not None]
+        return min(rows, key=lambda row: (rank(row[3]), row[0]), default=None)
+
+    async def _logged(self, identities: Sequence[bytes]) -> list[bytes]:
+        """Those of the identities that are in the log, in the order asked."""
+        if not identities:
+            return []
+        known = await known_identities(self._conn, identities)
+        known.update(row[1] for row in self.derived.statements)
+        return [identity for identity in identities if identity in known]
+
+
+def _range(statement: Statement) -> tuple[int, int]:
+    if statement.kind != "readings":
+        return 0, -1
+    return statement.first_seq, statement.first_seq + statement.count - 1
+
+
+def _tail_of(row: Sequence[Any], time_at: int, registers_at: int) -> Tail:
+    registers: Any = cbor.decode(row[registers_at])
+    return Tail(row[3], row[8], row[7], row[time_at], row[9], tuple(registers))
+
+
+async def known_identities(conn: aiosqlite.Connection, identities: Sequence[bytes]) -> set[bytes]:
+    """Which of the identities are logged."""
+    found: set[bytes] = set()
+    for start in range(0, len(identities), 500):
+        part = identities[start : start + 500]
+        marks = ",".join("?" * len(part))
+        found.update(row[0] for row in await conn.execute_fetchall(f"SELECT identity FROM statements WHERE identity IN ({marks})", part))  # noqa: S608
+    return found
+
+
+async def read_chain(conn: aiosqlite.Connection, device: bytes) -> Chain:
+    """The committed chain of a device; an empty one before its first statement."""
+    for row in await conn.execute_fetchall("SELECT state FROM chains WHERE device = ?", (device,)):
+        return decode_chain(row[0])
+    return Chain()
+
+
+async def write_derived(conn: aiosqlite.Connection, derived: Derived) -> None:
+    """Adds the rows; part of the transaction that moves the head."""
+    chains = [(device, min(c.next_seq, INT64_MAX), c.head_identity, encode_chain(c)) for device, c in derived.chains.items()]
+    for query, rows in (
+        (_STATEMENT, derived.statements),
+        (_ROLLUP, derived.rollups),
+        (_LOST, derived.lost),
+        (_FINDING, derived.findings),
+        (_CHAIN, chains),
+    ):
+        if rows:
+            await conn.executemany(query, rows)

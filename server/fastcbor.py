@@ -1,0 +1,82 @@
+"""The CBOR profile (SPEC.md section 1) decoded by cbor2, for the ingest path.
+
+In: bytes. Out: exactly what `shared.cbor.decode` gives, or its error. Never trusts cbor2 to refuse: what it decoded must encode
+to the same bytes again and hold nothing but the profile's types, in order; all else is left to `shared.cbor`, which has the last word.
+"""
+
+from itertools import pairwise
+from typing import NoReturn
+
+import cbor2
+
+from shared import cbor
+
+_SCALARS = frozenset((int, bytes, str, bool, type(None)))
+_CONTAINERS = frozenset((list, dict))
+_KEYS = frozenset((int, str))
+_SIGN1 = b"\xd2"
+# Every tag that cbor2 knows; unknown ones reach the tag hook.
+_KNOWN_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799)
+
+
+class _Refused(Exception):
+    """Not in the profile, or beyond what the fast way can tell."""
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise _Refused
+
+
+_REFUSE_TAGS = dict.fromkeys(_KNOWN_TAGS, _refuse)
+
+
+def decode(data: bytes, limit: int = cbor.LIMIT_BYTES) -> object:
+    """The value of the one item that `data` is, as `shared.cbor.decode` has it. Raises DecodeError 100..107."""
+    if len(data) <= limit:
+        try:
+            return _decode(data)
+        except (_Refused, cbor2.CBORDecodeError):
+            pass
+    return cbor.decode(data, limit)
+
+
+def _decode(data: bytes) -> object:
+    tagged = data[:1] == _SIGN1
+    body = data[1:] if tagged else data
+    value = cbor2.loads(
+        body, max_depth=cbor.DEPTH_MAX, allow_indefinite=False, allow_duplicate_keys=False, semantic_decoders=_REFUSE_TAGS, tag_hook=_refuse
+    )
+    _check(value, len(body))
+    # Shortest heads, nothing left over: there is one encoding of a value and its order.
+    if cbor2.dumps(value) != body:
+        raise _Refused
+    return cbor.Tagged(cbor.TAG_SIGN1, value) if tagged else value
+
+
+def _check(value: object, items_max: int) -> None:
+    """Only the profile's types, map keys in bytewise order. No more items than bytes: a tag unknown here could make a list hold itself."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        items_max -= 1
+        if items_max < 0:
+            raise _Refused
+        if type(item) is dict:
+            _check_keys(item)
+            found: object = item.values()
+        elif type(item) is list:
+            found = item
+        elif type(item) in _SCALARS:
+            continue
+        else:
+            raise _Refused
+        if not _SCALARS.issuperset(map(type, found)):  # type: ignore[call-overload]
+            waiting.extend(found)  # type: ignore[arg-type]
+
+
+def _check_keys(item: dict[object, object]) -> None:
+    if not _KEYS.issuperset(map(type, item)):
+        raise _Refused
+    encoded = [cbor2.dumps(key) for key in item]
+    if any(before >= after for before, after in pairwise(encoded)):
+        raise _Refused

@@ -1,0 +1,56 @@
+"""Samples of what was not let in, with the reason, for people; capped by bytes and count.
+
+In: topic, payload, error. Out: rows in evidence.sqlite; totals of what was put there. Never grows beyond its caps: the oldest goes first.
+"""
+
+from collections import Counter
+from typing import Any
+
+import aiosqlite
+
+from server.evidence.rows import EvidenceStore
+from shared.errors import MeterproofError
+
+COUNT_MAX = 1000
+BYTES_MAX = 8 * 1024 * 1024
+SAMPLE_BYTES_MAX = 65535
+TOPIC_CHARS_MAX = 256
+
+
+class Quarantine:
+    """`counts`: how many messages ended here since the start, by error code; `dropped`: samples that made room."""
+
+    def __init__(self, store: EvidenceStore, count_max: int = COUNT_MAX, bytes_max: int = BYTES_MAX) -> None:
+        self._store = store
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        self.counts: Counter[int] = Counter()
+        self.dropped = 0
+
+    async def put(self, topic: str, payload: bytes, error: MeterproofError, now_s: int) -> None:
+        """Keeps a sample and makes room for it."""
+        self.counts[error.code] += 1
+        body = payload[: min(SAMPLE_BYTES_MAX, self._bytes_max)]
+        row = (now_s, topic[:TOPIC_CHARS_MAX], error.code, error.text, len(payload), body)
+
+        async def work(conn: aiosqlite.Connection) -> int:
+            query = "INSERT INTO quarantine (received_s, topic, code, reason, bytes, body) VALUES (?, ?, ?, ?, ?, ?)"
+            await conn.execute(query, row)
+            return await self._make_room(conn)
+
+        self.dropped += await self._store.writer.run(work)
+
+    async def _make_room(self, conn: aiosqlite.Connection) -> int:
+        """Removes the oldest beyond the caps; returns how many."""
+        query = (
+            "DELETE FROM quarantine WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS place,"
+            " sum(length(body)) OVER newest AS held FROM quarantine WINDOW newest AS (ORDER BY id DESC)) WHERE place > ? OR held > ?)"
+        )
+        cursor = await conn.execute(query, (self._count_max, self._bytes_max))
+        return cursor.rowcount
+
+    async def list(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Newest first."""
+        query = "SELECT id, received_s, topic, code, reason, bytes, body FROM quarantine ORDER BY id DESC LIMIT ?"
+        names = ("id", "received_s", "topic", "code", "reason", "bytes", "body")
+        return [dict(zip(names, row, strict=True)) for row in await self._store.reader.execute_fetchall(query, (limit,))]

@@ -1,0 +1,74 @@
+"""The whole ledger again from its genesis and blocks, in memory, by the same rules: what fsck compares the stored tables with.
+
+In: genesis bytes and block bytes in order. Out: head, state, tree records, log entries. Never trusts anything but those bytes,
+never caches a signature's verdict.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shared import cose
+
+from .blocks import decode_block
+from .core import Head, LedgerCore, Staged, stage_genesis
+from .genesis import decode_genesis
+from .state import MapState
+
+
+@dataclass(slots=True)
+class MemoryStore(MapState):
+    """A ledger store in memory."""
+
+    values: dict[bytes, bytes] = field(default_factory=dict)
+    records: dict[bytes, bytes] = field(default_factory=dict)
+    nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    entries: list[bytes] = field(default_factory=list)
+
+    def record(self, place: bytes) -> bytes | None:
+        """A record of the state tree."""
+        return self.records.get(place)
+
+    def log_node(self, level: int, place: int) -> bytes:
+        """Root of a complete subtree of the ledger log."""
+        return self.nodes[level, place]
+
+    def write(self, staged: Staged) -> None:
+        """Takes over one block."""
+        self.values.update(staged.values)
+        self.records.update(staged.records)
+        self.nodes.update({(level, place): node for level, place, node in staged.log_nodes})
+        self.entries.extend(staged.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A ledger rebuilt; `store` holds state values, tree records, log nodes and entries."""
+
+    head: Head
+    store: MemoryStore
+
+    @property
+    def app_hash(self) -> bytes:
+        """Root of the rebuilt ledger log."""
+        return self.head.app_hash
+
+
+def replay_steps(genesis_data: bytes, blocks: Iterable[bytes]) -> Iterator[Replay]:
+    """The ledger after the genesis and after each block, in one growing store. Raises DecodeError 181, 182, VerifyError 271."""
+    genesis = decode_genesis(genesis_data)
+    store, staged = MemoryStore(), stage_genesis(genesis)
+    store.write(staged)
+    core = LedgerCore(store, genesis, staged.head, cose.verify_sign1)
+    yield Replay(core.head, store)
+    for data in blocks:
+        block = decode_block(data)
+        staged = core.apply_block(block.height, block.time_s, block.txs)
+        store.write(staged)
+        core.commit(staged)
+        yield Replay(core.head, store)
+
+
+def replay_blocks(genesis_data: bytes, blocks: Iterable[bytes]) -> Replay:
+    """The ledger after all blocks. Raises as replay_steps."""
+    *_, last = replay_steps(genesis_data, blocks)
+    return last

@@ -1,0 +1,73 @@
+"""State as the rules see it: a map from byte keys to byte values, with changes kept apart until they are wanted.
+
+In: a Reader of what is committed. Out: an Overlay whose `changes` are the difference. Never removes a key: nothing
+on the ledger is ever removed.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from shared import cbor
+
+
+class Reader(Protocol):
+    """Anything that holds a state."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a key."""
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of every key that starts with `prefix`, in bytewise order."""
+
+
+class Overlay:
+    """A state over another: reads fall through, writes stay here."""
+
+    __slots__ = ("_base", "changes")
+
+    def __init__(self, base: Reader) -> None:
+        self._base = base
+        self.changes: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a key, changed or underneath."""
+        value = self.changes.get(key)
+        return self._base.get(key) if value is None else value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Sets a key here only."""
+        self.changes[key] = value
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of both layers in bytewise order."""
+        found = dict(self._base.iterate(prefix))
+        found.update((key, value) for key, value in self.changes.items() if key.startswith(prefix))
+        yield from sorted(found.items())
+
+    def absorb(self, other: "Overlay") -> None:
+        """Takes over the changes of an overlay that stood on this one."""
+        self.changes.update(other.changes)
+
+
+class MapState:
+    """A state in memory, for replay and tests."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a key."""
+        return self.values.get(key)
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) in bytewise order."""
+        yield from sorted((key, value) for key, value in self.values.items() if key.startswith(prefix))
+
+
+KIND_PARTS = {"org": 2, "key": 2, "nonce": 2, "point": 2, "firmware": 2, "device": 2, "log": 2, "batch": 3}
+
+
+def prefix_of(kind: str, *parts: object) -> bytes:
+    """What every state key of that kind (and with those next parts) starts with."""
+    head = bytes([0x80 | KIND_PARTS[kind]])
+    return head + cbor.encode(kind) + b"".join(cbor.encode(part) for part in parts)

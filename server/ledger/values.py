@@ -1,0 +1,155 @@
+"""Values of the ledger's state (SPEC section 10) that only the ledger reads; the others and all keys are in shared/state.py.
+
+In: fields, or bytes out of the state. Out: value bytes, frozen dataclasses. Never checks a rule.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared import cbor
+from shared.errors import DecodeError, VerifyError
+
+FOUNDING_HEIGHT = 0  # only the genesis can make something that holds from height 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrgValue:
+    name: str
+    from_height: int
+
+    @property
+    def founding(self) -> bool:
+        """Whether the genesis named it."""
+        return self.from_height == FOUNDING_HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """Key of a person, node or validator, good for heights in [from_height, to_height)."""
+
+    org: bytes
+    cose_key: bytes
+    roles: tuple[str, ...]
+    name: str
+    from_height: int
+    to_height: int | None = None
+
+    def live_at(self, height: int) -> bool:
+        """Whether it may sign in that block."""
+        return self.from_height <= height and (self.to_height is None or height < self.to_height)
+
+
+@dataclass(frozen=True, slots=True)
+class PointValue:
+    org: bytes
+    name: str
+    parent: bytes | None
+    zone: str
+    from_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareValue:
+    org: bytes
+    name: str
+    version: str
+    from_height: int
+    to_height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogValue:
+    """The evidence log of one origin, as far as batches have put it on the ledger."""
+
+    org: bytes
+    node_kid: bytes
+    size: int
+    root: bytes
+    batches: int
+
+
+def encode_org(value: OrgValue) -> bytes:
+    """Value bytes."""
+    return cbor.encode({1: value.name, 2: value.from_height})
+
+
+def encode_key(value: KeyValue) -> bytes:
+    """Value bytes."""
+    roles = list(value.roles)
+    return cbor.encode({1: value.org, 2: value.cose_key, 3: roles, 4: value.name, 5: value.from_height, 6: value.to_height})
+
+
+def encode_point(value: PointValue) -> bytes:
+    """Value bytes."""
+    return cbor.encode({1: value.org, 2: value.name, 3: value.parent, 4: value.zone, 5: value.from_height})
+
+
+def encode_firmware(value: FirmwareValue) -> bytes:
+    """Value bytes."""
+    return cbor.encode({1: value.org, 2: value.name, 3: value.version, 4: value.from_height, 5: value.to_height})
+
+
+def encode_log(value: LogValue) -> bytes:
+    """Value bytes."""
+    return cbor.encode({1: value.org, 2: value.node_kid, 3: value.size, 4: value.root, 5: value.batches})
+
+
+def encode_nonce(nonce: int) -> bytes:
+    """Value bytes."""
+    return cbor.encode(nonce)
+
+
+def encode_validators(validators: list[tuple[bytes, int]]) -> bytes:
+    """Value bytes: (kid, power) by kid."""
+    return cbor.encode([list(validator) for validator in sorted(validators)])
+
+
+def decode_org(data: bytes) -> OrgValue:
+    """Raises VerifyError 271 for bytes that this ledger never wrote."""
+    return OrgValue(*_fields(data, 2))
+
+
+def decode_key(data: bytes) -> KeyValue:
+    """Raises VerifyError 271."""
+    org, cose_key, roles, *rest = _fields(data, 6)
+    return KeyValue(org, cose_key, tuple(roles), *rest)
+
+
+def decode_point(data: bytes) -> PointValue:
+    """Raises VerifyError 271."""
+    return PointValue(*_fields(data, 5))
+
+
+def decode_firmware(data: bytes) -> FirmwareValue:
+    """Raises VerifyError 271."""
+    return FirmwareValue(*_fields(data, 5))
+
+
+def decode_log(data: bytes) -> LogValue:
+    """Raises VerifyError 271."""
+    return LogValue(*_fields(data, 5))
+
+
+def decode_nonce(data: bytes | None) -> int:
+    """The next nonce; 0 for a key that never signed."""
+    return 0 if data is None else cbor.check_uint(_decode(data))
+
+
+def decode_validators(data: bytes) -> list[tuple[bytes, int]]:
+    """(kid, power) by kid."""
+    validators: Any = _decode(data)
+    return [(kid, power) for kid, power in validators]
+
+
+def _fields(data: bytes, count: int) -> list[Any]:
+    fields: Any = _decode(data)
+    if not isinstance(fields, dict) or list(fields) != list(range(1, count + 1)):
+        raise VerifyError(271, "a state value of another shape")
+    return list(fields.values())
+
+
+def _decode(data: bytes) -> object:
+    try:
+        return cbor.decode(data)
+    except DecodeError as error:
+        raise VerifyError(271, "a state value is not CBOR") from error

@@ -4,8 +4,9 @@ import hashlib
 import random
 
 from edge import records
-from edge.flash import MemoryFlash, PowerCut
 from edge.journal import Journal
+from shared.types import Lost
+from tests.device.memory_flash import MemoryFlash, PowerCut
 
 TABLE = hashlib.sha256(b"table").digest()
 FIRMWARE = hashlib.sha256(b"firmware").digest()
@@ -32,6 +33,8 @@ class Model:
         self.gone: set[bytes] = set()  # acked or refused
         self.acked: set[int] = set()
         self.named: set[int] = set()  # by gap statements that are durable
+        self.gap_lost: dict[bytes, list[Lost]] = {}  # what each gap statement named
+        self.previous: dict[bytes, bytes | None] = {}  # what each statement was chained to
         self.trying: tuple[int, tuple[int, list[int | None], int]] | None = None
         self.boots: set[int] = set()
         self.serial = 0
@@ -71,6 +74,7 @@ class Model:
             return None
         lost, number = self.journal.losses.for_gap()
         identity = self._seal("gap", number, 0)
+        self.gap_lost[identity] = lost
         for item in lost:
             self.named.update(range(item.first_seq, item.first_seq + item.count))
         return identity
@@ -78,9 +82,14 @@ class Model:
     def _seal(self, kind: str, first_seq: int, count: int) -> bytes:
         self.serial += 1
         identity = hashlib.sha256(f"{self.serial} {kind} {self.random.random()}".encode()).digest()
+        self.previous[identity] = self.journal.tip_identity
         statement = statement_of(identity, self.journal.tip_identity)
         salt = identity[:16] if kind == "readings" else None
         self.journal.seal(kind, statement, identity, salt, first_seq, count)
+        if kind == "readings":
+            # Each of them may have been published: two for one sequence would be an equivocation.
+            for other, first, many, _ in self.sealed.values():
+                assert other != "readings" or first + many <= first_seq or first_seq + count <= first, "a sequence was sealed twice"
         self.sealed[identity] = (kind, first_seq, count, statement)
         return identity
 
@@ -151,7 +160,7 @@ def random_step(model: Model) -> None:
     elif die < 98:
         model.clock = model.random.choice((1, 2, 4))
     else:
-        model.restart()
+        model.start()  # not `restart`, which would also take back the power cut that is due
 
 
 __all__ = ["Model", "PowerCut", "context_of", "random_step", "statement_of"]

@@ -1,0 +1,1 @@
+"""End to end: a real device process, a broker that may be hostile, the real backend. Contains no test."""

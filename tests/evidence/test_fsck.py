@@ -1,0 +1,177 @@
+"""fsck: recounts what is there, finds every kind of damage, and repairs what can be rebuilt."""
+
+import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from server.evidence.derive import DERIVED_TABLES
+from server.evidence.fsck_report import Report, melt
+from server.fsck import fsck
+from shared import ids
+from shared.errors import VerifyError
+from tests.evidence.fleet import Device
+from tests.evidence.whole import open_whole
+
+
+def check(home: Path, repair: bool = False) -> Report:
+    return asyncio.run(fsck(home, repair))
+
+
+def change(path: Path, query: str, *values: object) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as conn, conn:
+        return conn.execute(query, values).rowcount
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Two devices, a reordering, a gap, an equivocation, a late arrival of what was named lost, several batches."""
+
+    async def story() -> None:
+        meter, other, twin = Device("m1"), Device("m2"), Device("m2")
+        twin.registers = [0, 0]
+        async with open_whole(tmp_path, meter, other) as whole:
+            a, b, c, d = (meter.readings(10) for _ in range(4))
+            await whole.half.send(meter, a, d, c)
+            await whole.anchor.anchor()
+            await whole.half.send(meter, meter.gap((10, 10, b.identity, 1), (40, 5, None, 3)))
+            meter.next_seq = 45
+            meter.clock = 4
+            await whole.half.send(meter, meter.readings(5), meter.time_repair())
+            await whole.half.send(other, other.readings(8), twin.readings(8))
+            await whole.anchor.anchor()
+
+    asyncio.run(story())
+    return tmp_path
+
+
+def test_a_sound_home_is_counted_from_the_files(home: Path) -> None:
+    report = check(home)
+    assert report.ok, report.problems + report.derived_problems
+    assert (report.statements, report.log_size, report.unanchored) == (8, 8, 0)
+    assert (report.readings, report.gaps, report.lost, report.duplicates) == (51, 1, 15, 8)
+    assert report.batches == 2 and report.blocks > 4
+    meter = report.devices[ids.encode_id(ids.DEVICE, Device("m1").id)]
+    assert meter == {"readings": 35, "lost": 15, "sequences": [[0, 10], [20, 20], [45, 5]], "missing": []}
+
+
+def test_a_running_backend_can_be_checked(tmp_path: Path) -> None:
+    async def story() -> Report:
+        meter = Device("m1")
+        async with open_whole(tmp_path, meter) as whole:
+            await whole.half.send(meter, meter.readings(4))
+            await whole.anchor.anchor()
+            await whole.half.send(meter, meter.readings(4))
+            return await fsck(tmp_path)
+
+    report = asyncio.run(story())
+    assert report.ok and (report.log_size, report.unanchored, report.readings) == (2, 1, 8)
+
+
+def files_of(home: Path, pattern: str) -> list[Path]:
+    found = [path for path in home.glob(pattern) if path.is_file()]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "evidence-log/tile/entries/**/*",
+        "evidence-log/tile/0/**/*",
+        "evidence-log/checkpoint",
+        "ledger-log/tile/**/*",
+        "ledger-log/checkpoint",
+    ],
+)
+def test_a_flipped_byte_in_a_file_is_found(home: Path, pattern: str) -> None:
+    path = max(files_of(home, pattern), key=lambda path: (path.name.isdigit() and int(path.name), path.name))
+    data = path.read_bytes()
+    for at in (0, len(data) // 2, len(data) - 2):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        assert check(home).problems, f"byte {at} of {path.name}"
+    path.write_bytes(data)
+    assert check(home).ok
+    path.unlink()
+    assert check(home).problems
+
+
+@pytest.mark.parametrize(
+    ("file", "query"),
+    [
+        ("evidence.sqlite", "UPDATE rows SET body = CAST(substr(body, 1, length(body) - 1) || x'01' AS BLOB) WHERE log_index = 1"),
+        ("evidence.sqlite", "UPDATE rows SET salt = zeroblob(16) WHERE log_index = 1"),
+        ("evidence.sqlite", "DELETE FROM rows WHERE log_index = 2"),
+        ("evidence.sqlite", "DELETE FROM rows WHERE body IS NULL"),
+        ("evidence.sqlite", "UPDATE channel_tables SET body = x'80'"),
+        ("evidence.sqlite", "DELETE FROM channel_tables"),
+        ("evidence.sqlite", "UPDATE head SET size = size - 1"),
+        ("evidence.sqlite", "UPDATE head SET root = zeroblob(32)"),
+        ("evidence.sqlite", "UPDATE head SET checkpoint = CAST(replace(CAST(checkpoint AS TEXT), '8', '7') AS BLOB)"),
+        ("evidence.sqlite", "DELETE FROM head"),
+        ("ledger.sqlite", "UPDATE block SET data = CAST(substr(data, 1, length(data) - 1) || x'01' AS BLOB) WHERE height = 3"),
+        ("ledger.sqlite", "DELETE FROM block WHERE height = 2"),
+        ("ledger.sqlite", "DELETE FROM block WHERE height = (SELECT max(height) FROM block)"),
+        ("ledger.sqlite", "UPDATE head SET app_hash = zeroblob(32)"),
+        ("ledger.sqlite", "UPDATE head SET checkpoint = x'00'"),
+        ("ledger.sqlite", "UPDATE state SET value = x'00' WHERE key = (SELECT min(key) FROM state)"),
+        ("ledger.sqlite", "DELETE FROM tree WHERE place = (SELECT max(place) FROM tree)"),
+        ("ledger.sqlite", "DELETE FROM entry WHERE place = 1"),
+        ("ledger.sqlite", "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND place = 0"),
+    ],
+)
+def test_damage_in_a_store_is_found(home: Path, file: str, query: str) -> None:
+    assert change(home / file, query) >= 1
+    report = check(home)
+    assert report.problems, query
+    if report.derived_problems:
+        with pytest.raises(VerifyError, match="not repaired"):
+            check(home, repair=True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM statements WHERE log_index = 3",
+        "UPDATE rollups SET last_s = last_s + 1 WHERE log_index = 0",
+        "UPDATE chains SET next_seq = next_seq + 1",
+        "UPDATE chains SET state = x'80'",
+        "DELETE FROM lost WHERE place = 0",
+        "UPDATE findings SET kind = 'lost' WHERE kind = 'equivocation'",
+        "INSERT INTO findings VALUES (0, 0, x'00', 'register-backward', 'never happened')",
+    ],
+)
+def test_a_tampered_derived_table_is_found_and_repaired(home: Path, query: str) -> None:
+    assert change(home / "evidence.sqlite", query) >= 1
+    report = check(home)
+    assert not report.problems and len(report.derived_problems) == 1 and not report.ok
+    repaired = check(home, repair=True)
+    assert repaired.ok and repaired.repaired
+    assert check(home).ok and not check(home).repaired
+
+
+def test_every_derived_table_can_be_lost(home: Path) -> None:
+    for table in DERIVED_TABLES:
+        assert change(home / "evidence.sqlite", f"DELETE FROM {table}") >= 1
+    assert len(check(home).derived_problems) == len(DERIVED_TABLES)
+    assert check(home, repair=True).ok
+
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_whole(home, meter) as whole:
+            assert (await whole.half.log.ack_of(meter.id)).next_seq == 50
+
+    asyncio.run(story())
+
+
+def test_another_genesis_is_found(home: Path) -> None:
+    data = (home / "genesis.cbor").read_bytes()
+    (home / "genesis.cbor").write_bytes(data.replace(b"Test", b"Tess"))
+    assert check(home).problems
+
+
+def test_melt_keeps_what_is_covered() -> None:
+    assert melt([(5, 7), (0, 2), (2, 3), (6, 9)]) == [(0, 3), (5, 9)]
+    assert melt([]) == []

@@ -105,8 +105,9 @@ class Step:
 
 def check_room(chain: Chain, statement: Statement) -> None:
     """Raises Unavailable 420 if the statement would open one hole too many: the device sends what is missing first."""
-    more = len(statement.lost) if statement.kind == "gap" else 1
-    if len(chain.ranges) + more > RANGES_MAX and not _fills(chain, statement):
+    fills = _fills(chain, statement)
+    more = (len(statement.lost) if statement.kind == "gap" else 1) - fills
+    if len(chain.ranges) + more > (2 * RANGES_MAX if fills else RANGES_MAX):  # what fills a hole may open others, but not without end
         raise Unavailable(420, "too many missing ranges: those come first")
 
 

@@ -89,7 +89,7 @@ class Deriver:
         if s.kind == "readings":
             self._note_rollup(index, s, entry.readings, chain)
         for place, item in enumerate(s.lost or ()):
-            self.derived.lost.append((index, place, s.device, item.first_seq, item.count, item.identity, item.reason))
+            self.derived.lost.append((index, place, s.device, item.first_seq, min(item.count, INT64_MAX), item.identity, item.reason))
         for place, finding in enumerate(found):
             self.derived.findings.append((index, place, s.device, finding.kind, finding.detail))
 

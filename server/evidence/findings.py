@@ -155,16 +155,16 @@ def _of_registers(statement: Statement, readings: Sequence[Reading], context: Co
     if len(registers) != len(readings[0].registers):
         yield Finding("register-count", f"{len(readings[0].registers)}, the table names {len(registers)}")
         return
-    series = [*_of_neighbour(context.earlier, statement), *((r.time_s, r.registers) for r in readings)]
-    series += _of_neighbour(context.later, statement)
+    series = [*_of_neighbour(context.earlier, statement, len(registers)), *((r.time_s, r.registers) for r in readings)]
+    series += _of_neighbour(context.later, statement, len(registers))
     for number, register in enumerate(registers):
         if register.kind == "cumulative":
             yield from _of_register(register, [(time_s, values[number]) for time_s, values in series])
 
 
-def _of_neighbour(other: Tail | None, statement: Statement) -> list[tuple[int | None, Sequence[int | None]]]:
+def _of_neighbour(other: Tail | None, statement: Statement, count: int) -> list[tuple[int | None, Sequence[int | None]]]:
     """Its (time, registers) where they mean the same as this statement's; time None where only the registers can be compared."""
-    if other is None or other.channel_table != statement.channel_table:
+    if other is None or other.channel_table != statement.channel_table or len(other.registers) != count:
         return []
     return [(other.last_s if _same_time(other, statement) else None, other.registers)]
 

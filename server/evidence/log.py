@@ -19,7 +19,7 @@ import aiosqlite
 
 from server.failpoints import reach
 from shared import merkle, note
-from shared.errors import MeterproofError, Unavailable, VerifyError
+from shared.errors import DecodeError, MeterproofError, Unavailable, VerifyError
 from shared.types import Ack
 
 from .derive import Derived, Deriver, Entry, known_identities, read_chain, write_derived
@@ -210,6 +210,8 @@ class EvidenceLog:
     async def _recover(self) -> None:
         """From the trusted head: forgets rows and tiles that it never reached, and publishes it, wherever a crash or an error came."""
         head = await self.store.head()
+        if await asyncio.to_thread(_published_size, self.directory / CHECKPOINT) > (0 if head is None else head.size):
+            raise VerifyError(270, "more of the log is published than the store holds: an old copy was put back")
         if head is None:
             head = self._sign_head(0, merkle.EMPTY_ROOT)
             await self.store.writer.run(lambda conn: _begin(conn, head))
@@ -221,6 +223,14 @@ class EvidenceLog:
             raise VerifyError(270, "the tiles do not make the root that this node signed")
         self.reader.forget()
         await self._publish(head)
+
+
+def _published_size(path: Path) -> int:
+    """0 for a checkpoint that is missing or damaged: the trusted head is published in its place."""
+    try:
+        return int(note.decode_checkpoint(note.decode_note(path.read_bytes()).text).size)
+    except (FileNotFoundError, DecodeError):
+        return 0
 
 
 def _fail(batch: "list[_Waiting] | deque[_Waiting]", error: MeterproofError) -> None:

@@ -169,7 +169,7 @@ class Ingest:
         if len(self._mismatches) > IDENTITIES_MAX:
             self._mismatches.popitem(last=False)
         await self._set_aside(topic, payload, error)
-        if times >= MISMATCHES_MAX:
+        if times >= MISMATCHES_MAX and await self._log.store.index_of(identity) is None:  # "will not be logged" must be true
             await self._refuse(topic, opened, VerifyError(233, "the rows never matched what was signed"))
 
     async def _set_aside(self, topic: str, payload: bytes, error: MeterproofError) -> None:

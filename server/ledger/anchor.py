@@ -72,8 +72,9 @@ class Anchor:
 
     async def anchor(self) -> None:
         """Everything that is due. Raises RuleError, Unavailable to be tried again, VerifyError 270 if the ledger knows another log."""
-        await self._report_equivocations()
-        await self._add_batches()
+        size = self._log.head.size  # the log goes on growing: nothing is anchored that was not looked at for equivocations before
+        await self._report_equivocations(size)
+        await self._add_batches(size)
         await self._add_votes()
 
     def _ledger_log(self) -> LogValue:
@@ -91,12 +92,12 @@ class Anchor:
 
     # --- batches
 
-    async def _add_batches(self) -> None:
+    async def _add_batches(self, size: int) -> None:
         reader = self._log.reader
-        while (anchored := self._ledger_log()).size < self._log.head.size:
+        while (anchored := self._ledger_log()).size < size:
             if anchored.size and reader.root(anchored.size) != anchored.root:
                 raise VerifyError(270, "the ledger holds another head of this log")
-            new_size = min(self._log.head.size, anchored.size + BATCH_MAX)
+            new_size = min(size, anchored.size + BATCH_MAX)
             proof = reader.consistency_path(anchored.size, new_size)
             body = {1: self._log.origin, 2: anchored.size, 3: new_size, 4: reader.root(new_size), 5: proof}
             await self._submit(self._node_key, "batch", body)
@@ -209,17 +210,18 @@ class Anchor:
 
     # --- equivocation
 
-    async def _report_equivocations(self) -> None:
-        """Suspends every device that signed two statements for one sequence, on both of them as proof."""
+    async def _report_equivocations(self, size: int) -> None:
+        """Suspends every device that signed two statements for one sequence, on both of them as proof; those beyond `size` come later."""
         found = await self._log.store.findings("equivocation", after=self._seen_equivocation, limit=PAGE)
+        found = [finding for finding in found if finding["log_index"] < size]
         for finding in found:
             first = await self._log.store.index_of(bytes.fromhex(finding["detail"].split()[-1]))
-            if first is not None and first < self._log.head.size:
+            if first is not None:
                 await self._report(finding["device"], first, finding["log_index"])
             self._seen_equivocation = finding["log_index"]
         if len(found) == PAGE:
             self._seen_equivocation -= 1  # the page may have ended between two findings on one statement
-            await self._report_equivocations()
+            await self._report_equivocations(size)
 
     async def _report(self, device: bytes, first: int, second: int) -> None:
         proofs = [self._log.reader.entry(index) for index in (first, second)]

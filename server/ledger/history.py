@@ -21,6 +21,7 @@ _TABLES: dict[str, tuple[str, Callable[[MemoryStore], Iterable[Any]]]] = {
     "state": ("SELECT key, value FROM state", lambda store: store.values.items()),
     "tree": ("SELECT place, record FROM tree", lambda store: store.records.items()),
     "entry": ("SELECT place, data FROM entry", lambda store: enumerate(store.entries)),
+    "receipt": ("SELECT identity, place, final FROM receipt", lambda store: store.receipts),
     "log_node": ("SELECT level, place, hash FROM log_node", lambda store: ((*at, node) for at, node in store.nodes.items())),
 }
 

@@ -23,6 +23,7 @@ class MemoryStore(MapState):
     records: dict[bytes, bytes] = field(default_factory=dict)
     nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
     entries: list[bytes] = field(default_factory=list)
+    receipts: list[tuple[bytes, int, bool]] = field(default_factory=list)
 
     def record(self, place: bytes) -> bytes | None:
         """A record of the state tree."""
@@ -37,6 +38,9 @@ class MemoryStore(MapState):
         self.values.update(staged.values)
         self.records.update(staged.records)
         self.nodes.update({(level, place): node for level, place, node in staged.log_nodes})
+        self.receipts.extend(
+            (outcome.receipt.identity, place, outcome.final) for place, outcome in enumerate(staged.outcomes, len(self.entries))
+        )
         self.entries.extend(staged.entries)
 
 

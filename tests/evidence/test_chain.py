@@ -198,6 +198,10 @@ def test_holes_have_a_limit_and_filling_them_is_always_possible(monkeypatch: pyt
     check_room(chain, readings("low", None, 0, 5)[1])
     check_room(chain, readings("touching", None, 26, 2)[1])
     check_room(chain, repair("T", None)[1])
+    filling = gap("fills", None, (0, 1, None), *((100 + 3 * i, 1, None) for i in range(4)))[1]
+    with pytest.raises(Unavailable, match="420"):
+        check_room(chain, filling)
+    check_room(chain, gap("fills", None, (0, 1, None), *((100 + 3 * i, 1, None) for i in range(3)))[1])
 
 
 def test_what_waits_for_ever_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_what_cannot_be_proven_yet_or_ever_says_why(tmp_path: Path) -> None:
             await whole.half.send(meter, meter.readings(5))
             with pytest.raises(Unavailable, match="450"):
                 await whole.files.build(meter.id, 0)
-            await whole.anchor._add_batches()
+            await whole.anchor._add_batches(whole.half.log.head.size)
             with pytest.raises(Unavailable, match="waits for votes"):
                 await whole.files.build(meter.id, 0)
             await whole.anchor.anchor()

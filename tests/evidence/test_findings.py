@@ -124,6 +124,15 @@ def test_another_meter_behind_the_channel_is_found(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_bundles_of_one_table_with_other_numbers_of_registers_are_not_compared(tmp_path: Path) -> None:
+    makers = at(registers=[1000]), at(registers=[10, 10]), at(registers=[5])
+    assert story_of(tmp_path, *makers) == ["register-count", "register-count"]
+
+
+def test_a_gap_over_every_sequence_there_is_can_be_stored(tmp_path: Path) -> None:
+    assert story_of(tmp_path, lambda m: m.gap((0, 1 << 63, None, 1))) == ["lost"]
+
+
 def test_a_register_that_may_fall_is_left_alone(tmp_path: Path) -> None:
     table = channel.encode_table(ChannelTable("Example", "M1", "SN-1", "1.0", [Register("1.7.0", "import", "W", 0, "instant")]))
 

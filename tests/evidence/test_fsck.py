@@ -119,6 +119,8 @@ def test_a_flipped_byte_in_a_file_is_found(home: Path, pattern: str) -> None:
         ("ledger.sqlite", "UPDATE state SET value = x'00' WHERE key = (SELECT min(key) FROM state)"),
         ("ledger.sqlite", "DELETE FROM tree WHERE place = (SELECT max(place) FROM tree)"),
         ("ledger.sqlite", "DELETE FROM entry WHERE place = 1"),
+        ("ledger.sqlite", "UPDATE receipt SET place = 0 WHERE place = 2"),
+        ("ledger.sqlite", "UPDATE receipt SET final = 0 WHERE place = 0"),
         ("ledger.sqlite", "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND place = 0"),
     ],
 )

@@ -117,6 +117,30 @@ def test_tiles_that_do_not_make_the_signed_root_stop_the_start(tmp_path: Path) -
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_old_copy_of_the_store_forks_nothing(tmp_path: Path, whole: bool) -> None:
+    """Its head is behind the published checkpoint, or it is gone: the published tiles stay as they are and nothing else is signed."""
+
+    async def story() -> None:
+        meter, store = Device("m1"), tmp_path / "evidence.sqlite"
+        async with open_half(tmp_path, meter) as half:
+            await half.ack(meter, meter.readings())
+        old = store.read_bytes()
+        async with open_half(tmp_path, meter) as half:
+            await half.ack(meter, meter.readings())
+        files = {path: path.read_bytes() for path in (tmp_path / "evidence-log").rglob("*") if path.is_file()}
+        for path in tmp_path.glob("evidence.sqlite*"):
+            path.unlink()
+        if whole:
+            store.write_bytes(old)
+        with pytest.raises(VerifyError, match="old copy"):
+            async with open_half(tmp_path, meter):
+                pass
+        assert {path: path.read_bytes() for path in (tmp_path / "evidence-log").rglob("*") if path.is_file()} == files
+
+    asyncio.run(story())
+
+
 def test_the_log_of_another_origin_is_not_taken_over(tmp_path: Path) -> None:
     async def story() -> None:
         async with open_half(tmp_path) as half:

@@ -126,6 +126,8 @@ def test_rows_that_do_not_match_are_not_acked_and_refused_the_third_time(tmp_pat
             (refusal,) = half.replies()
             assert (refusal.code, refusal.identity, refusal.device) == (233, sent.identity, meter.id)
             assert (await half.ack(meter, sent)).identity == sent.identity, "the right rows are still welcome"
+            await half.send(meter, wrong)
+            assert half.replies() == [], "no node signs that it will not log what it has logged"
 
     run(story())
 

@@ -76,7 +76,7 @@ def test_a_batch_anchored_before_a_crash_is_voted_on_after_it(tmp_path: Path) ->
         meter = Device("m1")
         async with open_whole(tmp_path, meter) as whole:
             await whole.half.send(meter, meter.readings())
-            await whole.anchor._add_batches()
+            await whole.anchor._add_batches(whole.half.log.head.size)
         async with open_whole(tmp_path, meter) as whole:
             assert whole.ledger.batch(ORIGIN, 0).votes == []
             await whole.anchor.anchor()
@@ -164,6 +164,55 @@ def test_a_gap_over_a_published_bundle_suspends_nobody(tmp_path: Path) -> None:
             await whole.half.send(meter, a, c, meter.gap((10, 10, b.identity, 1)), b)
             await whole.anchor.anchor()
             assert whole.ledger.device(meter.id).status == LIVE and whole.ledger.device(meter.id).equivocations == []
+
+    asyncio.run(story())
+
+
+def test_what_is_logged_while_batches_are_added_waits_for_the_look_at_equivocations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        meter, twin = Device("m1"), Device("m1", registers=[7, 7])
+        async with open_whole(tmp_path, meter) as whole:
+            await whole.half.send(meter, meter.readings())
+            real, late = whole.ledger.submit, iter([twin.readings()])
+
+            async def submit(data: bytes) -> object:
+                for sent in late:
+                    await whole.half.send(twin, sent)
+                return await real(data)
+
+            monkeypatch.setattr(whole.ledger, "submit", submit)
+            await whole.anchor.anchor()
+            assert whole.half.log.head.size == 2 and whole.ledger.log(ORIGIN).size == 1
+            await whole.anchor.anchor()
+            (_, suspended), height = whole.ledger.device(meter.id).live[0], whole.ledger.batch(ORIGIN, 1).height
+            assert suspended is not None and suspended < height, "the suspension comes before the batch with the second statement"
+            assert whole.ledger.batch(ORIGIN, 1).votes[0].objected == [1]
+
+    asyncio.run(story())
+
+
+def test_an_equivocation_in_a_head_not_yet_published_is_reported_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        meter, twin = Device("m1"), Device("m1", registers=[7, 7])
+        async with open_whole(tmp_path, meter) as whole:
+            real, swapped, go = whole.half.log._publish, asyncio.Event(), asyncio.Event()
+
+            async def publish(head: object) -> None:
+                swapped.set()
+                await go.wait()
+                await real(head)
+
+            monkeypatch.setattr(whole.half.log, "_publish", publish)
+            sending = asyncio.create_task(whole.half.send(meter, meter.readings(), twin.readings()))
+            await swapped.wait()
+            await whole.anchor.anchor()
+            assert whole.ledger.device(meter.id).status == LIVE
+            go.set()
+            await sending
+            await whole.anchor.anchor()
+            assert whole.ledger.device(meter.id).status == SUSPENDED
 
     asyncio.run(story())
 

@@ -6,17 +6,19 @@ In: a home directory. Out: a running broker and backend, and what they answer. N
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from server.cli.client import Client
 from server.demo.fleet import Meter
-from server.demo.processes import Children, free_port
+from server.demo.processes import Children, free_port, wait_for_port
 from shared import attest, channel
 from shared.errors import MeterproofError, Unavailable
 from shared.types import Evidence
 
 COMMAND_TIMEOUT_S = 60
+READY_TIMEOUT_S = 20
 CLI = [sys.executable, "-m", "server.cli"]
 
 
@@ -59,8 +61,16 @@ class Node:
         self.org, self.origin, self.node_key = made["organization"], made["origin"], made["node_key"]
 
     def start(self) -> None:
+        """Returns when devices can be heard: a first hello that nobody takes is repeated only after ten seconds. Raises Unavailable 410."""
         self.broker.start()
+        wait_for_port(self.broker_port, self.broker)
         self.server.start()
+        wait_for_port(self.http_port, self.server)
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self.status()["broker_connected"]:
+            if time.monotonic() > deadline:
+                raise Unavailable(410, f"the backend does not find its broker:\n{self.server.log_tail()}")
+            time.sleep(0.05)
 
     def pending(self) -> dict[str, tuple[dict[str, Any], Evidence]]:
         """Evidence of devices that wait for enrolment, by their meter's serial number; none while the backend is still starting."""

@@ -7,7 +7,7 @@ Never reads a file or a clock; times are UTC seconds, shown in the zone offset g
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH, LEFT, RIGHT, TOP, LANE, GAP, BOTTOM = 1040, 132, 24, 92, 92, 14, 64
+WIDTH, LEFT, RIGHT, TOP, LANE, GAP, BOTTOM = 1060, 168, 24, 92, 92, 14, 64
 INK, SOFT, GRID, EXPORT, IMPORT = "#1b2733", "#5c6b7a", "#dde3e9", "#e0a100", "#3f6fb5"
 BAND = {"broker": "#8a94a0", "backend": "#c05a2b", "meter": "#b3202c"}
 HOUR_S = 3600
@@ -94,7 +94,7 @@ def _bands(outages: list[Outage], frame: Frame, lanes: int) -> str:
 
 
 def _hours(frame: Frame, lanes: int, zone_offset_s: int) -> str:
-    """Vertical lines each six hours of local time; midnights are labelled with the date's weekday distance."""
+    """Vertical lines each six hours of local time; each with its hour."""
     bottom = TOP + lanes * (LANE + GAP) - GAP
     parts = []
     first = -(-(frame.start_s + zone_offset_s) // (6 * HOUR_S)) * 6 * HOUR_S - zone_offset_s

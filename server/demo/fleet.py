@@ -13,7 +13,7 @@ from types import ModuleType
 
 from server.demo.inverter import ScaledClock
 from server.demo.notebooks import Notebook
-from server.demo.processes import Child, Children
+from server.demo.processes import Child, Children, wait_for_port
 from shared.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -79,6 +79,16 @@ def build_images(folder: Path) -> dict[str, str]:
 def micropython_command() -> list[str]:
     """The MicroPython of this environment."""
     return [str(Path(sys.executable).with_name("micropython")), "-X", f"heapsize={HEAP_SIZE}", "-m", "edge.main"]
+
+
+def start_inverter(children: Children, port: int, csv: Path, clock: ScaledClock, start_s: int) -> Child:
+    """The inverter whose record begins at UTC `start_s`, when it listens: a meter that is read too early has nothing to say."""
+    numbers = {"port": port, "start-s": start_s, "epoch-s": clock.epoch_s, "wall-ms": clock.wall_ms, "scale-milli": clock.scale_milli}
+    options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
+    inverter = children.add("inverter", [sys.executable, "-m", "server.demo.inverter", "--csv", str(csv), *options], cwd=ROOT)
+    inverter.start()
+    wait_for_port(port, inverter)
+    return inverter
 
 
 def build_fleet(children: Children, site: Site, images: Path) -> list[Meter]:

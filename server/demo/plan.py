@@ -18,8 +18,8 @@ def build_plan(run_s: int) -> list[Moment]:
     return [
         Moment(0.16 * run_s, "broker", True, "the broker goes down: the meters keep what they read"),
         Moment(0.28 * run_s, "broker", False, "the broker is back: the meters send what they kept"),
-        Moment(0.50 * run_s, "meter", True, "SIGKILL to meter-2, in the middle of whatever it is doing"),
-        Moment(0.55 * run_s, "meter", False, "meter-2 starts again: same key, next sequence, new boot count"),
-        Moment(0.63 * run_s, "backend", True, "SIGKILL to the backend"),
-        Moment(0.71 * run_s, "backend", False, "the backend starts again from its files"),
+        Moment(0.60 * run_s, "backend", True, "SIGKILL to the backend"),
+        Moment(0.68 * run_s, "backend", False, "the backend starts again from its files"),
+        Moment(0.75 * run_s, "meter", True, "SIGKILL to meter-2, in the middle of whatever it is doing"),
+        Moment(0.80 * run_s, "meter", False, "meter-2 starts again: same key, next sequence, new boot count"),
     ]

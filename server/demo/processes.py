@@ -7,11 +7,15 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from shared.errors import Unavailable
+
+PORT_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 15
 KILL_TIMEOUT_S = 5
 LOG_TAIL_BYTES = 2000
@@ -22,6 +26,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, child: "Child") -> None:
+    """Returns when `child` listens there. Raises Unavailable 410 if it ends before, or takes too long."""
+    deadline = time.monotonic() + PORT_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if not child.alive or time.monotonic() > deadline:
+                raise Unavailable(410, f"{child.name} does not listen:\n{child.log_tail()}") from None
+            time.sleep(0.02)
+        else:
+            return
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from server.demo.backend import Node
-from server.demo.fleet import ROOT, Meter, Site, build_fleet, build_images, write_config
+from server.demo.fleet import ROOT, Meter, Site, build_fleet, build_images, start_inverter, write_config
 from server.demo.inverter import ScaledClock
 from server.demo.plan import Moment, build_plan
 from server.demo.processes import Child, Children, free_port
@@ -26,7 +26,8 @@ from server.demo.screen import MeterLine, Picture, Screen
 from shared.errors import MeterproofError, Unavailable
 
 RUN_S = 100
-BEFORE_S = 3600  # commissioning is dated into the hour before the record
+LEAD_MS = 1500  # the programs start before the record does, so that nothing of it is missed
+BEFORE_S = 6 * 3600  # commissioning is dated into the hours before the record, and before the fastest replay's lead
 COMMISSION_TIMEOUT_S = 60
 DRAIN_TIMEOUT_S = 60
 TICK_S = 0.25
@@ -101,12 +102,9 @@ class Demo:
         self.screen.say("four devices enrolled: key, firmware and metering point of each are on the ledger", "green")
 
     def start_inverter(self, clock: ScaledClock, start_s: int) -> None:
-        command = [sys.executable, "-m", "server.demo.inverter", "--port", str(self.inverter_port), "--csv", str(self.options.csv)]
-        command += ["--start-s", str(start_s), "--epoch-s", str(clock.epoch_s), "--wall-ms", str(clock.wall_ms)]
         if self.inverter is not None:
             self.inverter.kill()
-        self.inverter = self.children.add("inverter", [*command, "--scale-milli", str(clock.scale_milli)], cwd=ROOT)
-        self.inverter.start()
+        self.inverter = start_inverter(self.children, self.inverter_port, self.options.csv, clock, start_s)
 
     # --- the two days
 
@@ -114,7 +112,7 @@ class Demo:
         """The whole record in `run_s` seconds, ending now, with the outages of the plan."""
         for meter in self.meters:
             meter.child.stop()
-        self.began_ms = wall_ms()
+        self.began_ms = wall_ms() + LEAD_MS
         self.start_s = self.began_ms // 1000 + self.options.run_s - self.profile.duration_s
         scale_milli = self.profile.duration_s * 1000 // self.options.run_s
         clock = ScaledClock(self.start_s, self.began_ms, scale_milli)
@@ -166,7 +164,7 @@ class Demo:
             line.taken, line.sealed, line.published = len(book.taken), len(book.sealed), len(book.first_published_ms)
             line.boots, line.alive = book.boots, meter.child.name not in expected_dead
         self.picture.backend = self.node.summary() if "backend" not in expected_dead else "backend killed"
-        self.picture.done = min(1.0, self.elapsed_s() / self.options.run_s)
+        self.picture.done = min(max(0.0, self.elapsed_s() / self.options.run_s), 1.0)
         hours = self.picture.done * self.profile.duration_s / 3600
         self.picture.clock = f"hour {hours:4.1f} of {self.profile.duration_s / 3600:.1f}"
         self.screen.show()

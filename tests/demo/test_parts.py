@@ -6,15 +6,22 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+from pymodbus.client import ModbusTcpClient
+
 from edge import meters
+from edge.config import read_config
 from server.demo import results
-from server.demo.chart import Lane, Outage, build_chart
-from server.demo.fleet import Meter
-from server.demo.inverter import build_words, put_measured
+from server.demo.chart import LEFT, Lane, Outage, build_chart
+from server.demo.fleet import Meter, Site, build_fleet, start_inverter, write_config
+from server.demo.inverter import SHIFT_S, UNITS, ScaledClock, build_words, put_measured
 from server.demo.notebooks import Notebook, percentile
 from server.demo.plan import build_plan
-from server.demo.processes import Child, Children, free_port
+from server.demo.processes import Child, Children, free_port, wait_for_port
 from server.demo.profile import CSV_PATH, Registers, read_profile
+from shared.errors import Unavailable
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_notebook_is_read_as_it_grows(tmp_path: Path) -> None:
@@ -45,29 +52,24 @@ def test_plan_ends_what_it_begins_and_never_two_at_once() -> None:
 
 
 def test_inverter_answers_as_the_firmware_reads(tmp_path: Path) -> None:
-    """The real program on a port, read by the real driver."""
+    """The real program on a port, read by the real driver, the first time already."""
     now_s = int(time.time())
-    port = free_port()
-    options = {"--port": port, "--start-s": now_s - 50_000, "--epoch-s": now_s - 10_000, "--wall-ms": now_s * 1000, "--scale-milli": 1000}
-    words = [text for name, value in options.items() for text in (name, str(value))]
+    port, clock = free_port(), ScaledClock(now_s - 10_000, now_s * 1000, 1000)
     with Children(tmp_path) as children:
-        children.add("inverter", [sys.executable, "-m", "server.demo.inverter", "--csv", str(CSV_PATH), *words]).start()
-        values, status = asyncio.run(read_until_there(port))
+        start_inverter(children, port, CSV_PATH, clock, now_s - 50_000)
+        values, status = asyncio.run(read_once(port))
     profile = read_profile().shifted(23 * 60)
     low, high = profile.at(40_000), profile.at(40_060)
     assert status == 0 and low.export_wh <= values[0] <= high.export_wh and low.import_wh <= values[1] <= high.import_wh
     assert -values[2] in (low.power_w, high.power_w) and values[3] == 2400
 
 
-async def read_until_there(port: int) -> tuple[list[int], int]:
+async def read_once(port: int) -> tuple[list[int], int]:
     meter = meters.open_meter({"kind": "sunspec", "host": "127.0.0.1", "port": port, "unit": 3})
-    end = time.monotonic() + 20
-    while True:
-        values, status = await meter.read()
-        if status == 0 or time.monotonic() > end:
-            meter.close()
-            return values, status
-        await asyncio.sleep(0.1)
+    try:
+        return await meter.read()
+    finally:
+        meter.close()
 
 
 def test_registers_keep_their_sign() -> None:
@@ -86,6 +88,83 @@ def test_chart_is_well_formed_and_marks_every_outage() -> None:
     titles = [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
     assert titles == ["T", "broker <down>", "killed"]
     assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 3, "a gap interrupts the line"
+
+
+def test_nothing_overlaps_in_the_chart_of_the_real_plan() -> None:
+    """Texts at 0.62 of their size for each letter, as wide as common fonts are."""
+    moments = build_plan(100)
+    outages = [
+        Outage(down.kind, int(down.at_s), int(up.at_s), results.OUTAGE_TEXT[down.kind], 1 if down.kind == "meter" else None)
+        for down, up in zip(moments[::2], moments[1::2], strict=True)
+    ]
+    names = (("meter-1", "micropython 1.29.0"), ("meter-2", "micropython 1.29.0"), ("gateway", "cpython 3.11.7"))
+    lanes = [Lane(name, note, [(time_s, 4629) for time_s in range(100)]) for name, note in names]
+    texts = [
+        (
+            float(node.get("y")),
+            float(node.get("x")),
+            0.62 * float(node.get("font-size")) * len(node.text),
+            node.get("text-anchor"),
+            node.text,
+        )
+        for node in ElementTree.fromstring(build_chart("Two days of four meters", "s", lanes, outages, 600)).iter(f"{SVG}text")
+    ]
+    spans = sorted((y, x - {"start": 0, "middle": width / 2, "end": width}[anchor], width, text) for y, x, width, anchor, text in texts)
+    for (y, x, width, text), (next_y, next_x, _, next_text) in zip(spans, spans[1:], strict=False):
+        assert y != next_y or x + width < next_x, f"{text} runs into {next_text}"
+    for _, x, width, text in spans:
+        assert x + width <= LEFT or text not in sum(names, ()), f"{text} runs into the curve"
+    assert {text for *_, text in spans} >= {"broker down", "meter-2 killed", "backend killed"}
+
+
+def test_the_plan_is_by_daylight() -> None:
+    """Every meter shows power at every moment of the plan, so that the chart shows what happened then."""
+    profile = read_profile()
+    for moment in build_plan(profile.duration_s):
+        for shift_s in SHIFT_S.values():
+            assert profile.shifted(shift_s).at(int(moment.at_s)).power_w > 100
+
+
+def test_inverter_answers_anybody_who_speaks_modbus(tmp_path: Path) -> None:
+    """All four unit ids by pymodbus: four serial numbers, days shifted against each other; nobody can write, and there is no fifth."""
+    now_s = int(time.time())
+    port, clock = free_port(), ScaledClock(now_s - 100_000, now_s * 1000, 1000)
+    profile = read_profile()
+    with Children(tmp_path) as children:
+        start_inverter(children, port, CSV_PATH, clock, clock.epoch_s - 60_000)
+        client = ModbusTcpClient("127.0.0.1", port=port)
+        assert client.connect()
+        for unit in UNITS:
+            words = client.read_holding_registers(40000, count=124, device_id=unit).registers
+            assert words[:2] == [0x5375, 0x6E53]
+            assert b"".join(word.to_bytes(2, "big") for word in words[52:68]).rstrip(b"\0") == f"SERF-000{unit}".encode()
+            export_wh = words[70 + 38] << 16 | words[70 + 39]
+            shifted = profile.shifted(SHIFT_S[unit])
+            assert shifted.at(60_000).export_wh <= export_wh <= shifted.at(60_060).export_wh
+        assert client.write_register(40000 + 70 + 39, 1, device_id=1).isError()
+        assert client.read_holding_registers(40000, count=2, device_id=9, no_response_expected=False).isError()
+        client.close()
+
+
+def test_a_program_that_ends_instead_of_listening_is_told(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        child = children.add("broken", [sys.executable, "-c", "raise SystemExit('no such thing')"])
+        child.start()
+        with pytest.raises(Unavailable) as caught:
+            wait_for_port(free_port(), child)
+    assert "broken does not listen" in caught.value.text and "no such thing" in caught.value.text
+
+
+def test_settings_are_what_the_firmware_accepts(tmp_path: Path) -> None:
+    site = Site(tmp_path / "meters", "mporg1x", "example.org/x", "00", 1883, 502)
+    with Children(tmp_path / "logs") as children:
+        fleet = build_fleet(children, site, tmp_path)
+    assert [meter.interpreter for meter in fleet] == ["MicroPython"] * 3 + ["CPython"]
+    for meter in fleet:
+        write_config(meter, site, ScaledClock(1, 2, 3))
+        config = read_config(str(meter.folder / "config.json"))
+        assert config.clock == {"kind": "simulated", "epoch_s": 1, "wall_ms": 2, "scale_milli": 3}
+        assert (config.meter["unit"], config.period_s) == (meter.unit, 60)
 
 
 def test_a_lost_reading_makes_the_demonstration_fail(tmp_path: Path) -> None:

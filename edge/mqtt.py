@@ -83,6 +83,10 @@ class Reader:
         self._buffer = bytearray(limit + HEAD_BYTES_MAX)
         self._held = 0
 
+    def reset(self) -> None:
+        """For a new connection."""
+        self._held = 0
+
     def room(self) -> int:
         return len(self._buffer) - self._held
 

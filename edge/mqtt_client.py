@@ -1,4 +1,6 @@
-"""One MQTT connection over asyncio streams. In: topics and payloads. Out: messages of the broker. Ends with an exception, never by itself.
+"""MQTT connections over asyncio streams, one after the other.
+
+In: topics and payloads. Out: messages of the broker. A connection ends with an exception, never by itself.
 
 A PUBACK is only counted: what the broker says it has means nothing to the journal.
 
@@ -32,6 +34,7 @@ class Client:
         self.pubacks = 0
 
     async def connect(self, client_id: str, user: str | None, password: str | None) -> None:
+        self._input.reset()
         self._reader, self._writer = await open_stream(self._host, self._port, TIMEOUT_S)
         await self._send(mqtt.build_connect(client_id, KEEPALIVE_S, user, password))
         packet = await asyncio.wait_for(self._packet(), TIMEOUT_S)

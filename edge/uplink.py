@@ -49,6 +49,7 @@ class Uplink:
         self._on_freed = on_freed
         self._uptime = Uptime()
         self._outbox = Outbox(journal)
+        self._client = Client(config.broker_host, config.broker_port)  # made once: its buffer needs room in one piece
         device_text = ids.encode_id(ids.DEVICE, build.device)
         self._topics = {what: messages.topic(config.org, device_text, what) for what in messages.TO_NODE + messages.TO_DEVICE}
         self._hello_at_ms = 0
@@ -77,7 +78,7 @@ class Uplink:
             wait_ms = min(2 * wait_ms, RECONNECT_MS_MAX)
 
     async def _session(self) -> None:
-        client = Client(self._config.broker_host, self._config.broker_port)
+        client = self._client
         try:
             # 22 characters that are the device's own: a second connection of it takes over from a half-dead first one.
             client_id = "mp" + hexlify(self._device[1:11]).decode()

@@ -23,19 +23,10 @@ PATIENCE_S = 60
 
 
 def test_from_a_meter_to_a_proof(tmp_path: Path) -> None:
+    evidence, policy = tmp_path / "reading.evidence", tmp_path / "node" / "policy.toml"
     with Children(tmp_path / "logs") as children:
-        # Somebody founds a node: keys, genesis, settings, and the policy that is handed to verifiers. A broker runs beside it.
-        node = Node(tmp_path / "node", children)
-        node.init()
-        node.start()
-
-        # An inverter replays two measured days on Modbus TCP, on a scaled clock that every signed statement will call "simulated".
-        now_ms = time.time_ns() // 1_000_000
-        clock = ScaledClock(now_ms // 1000 - 2 * DAY_S, now_ms, SPEED_MILLI)
-        inverter_port = free_port()
-        start_inverter(children, inverter_port, CSV_PATH, clock, clock.epoch_s)
-
-        # Two devices run the same firmware: a meter in real MicroPython, and a gateway in CPython.
+        node = found_a_node(tmp_path / "node", children)
+        clock = run_an_inverter(children, inverter_port := free_port())
         firmware = build_images(tmp_path / "firmware")
         site = Site(tmp_path / "meters", node.org, node.origin, node.node_key, node.broker_port, inverter_port)
         meter, _, _, gateway = build_fleet(children, site, tmp_path / "firmware")
@@ -43,73 +34,111 @@ def test_from_a_meter_to_a_proof(tmp_path: Path) -> None:
             write_config(device, site, clock)
             device.child.start()
 
-        # At first start each makes its own key and answers the node's challenge with evidence about itself.
-        wait_for(lambda: node.pending().keys() >= {meter.serial, gateway.serial})
-        said = {serial: evidence for serial, (_, evidence) in node.pending().items()}
-        assert said[meter.serial].interpreter.startswith("micropython ")
-        assert said[meter.serial].firmware.hex() == firmware["unix"]
-        assert said[gateway.serial].interpreter.startswith("cpython ")
-        assert said[gateway.serial].firmware.hex() == firmware["cpython"]
-
-        # An installer compares the fingerprint with the one the device shows, and enrols it: from here on, key, firmware and metering point
-        # are on the ledger.
-        for digest in firmware.values():
-            node.cli("firmware", "add", digest, "--name", "meterproof-edge", "--version", "0.1.0")
-        roof = node.create_point("Roof")
-        for device in (meter, gateway):
-            node.enroll(device, roof, clock.epoch_s)
-
-        # Readings become bundles, bundles go into the evidence log, the log's head goes to the ledger in batches, validators vote.
-        wait_for(lambda: node.anchored_size() >= 4)
-
-        # Then things go wrong: SIGKILL to the meter and to the backend, in the middle of whatever they are doing.
-        meter.child.kill()
-        node.server.kill()
-        meter.child.start()
-        before = taken(meter)
-        wait_for(lambda: taken(meter) >= before + 30)  # it reads on, with nobody there to send to
-        node.server.start()
-        wait_for(lambda: node.anchored_size() >= 8)
-
-        # The devices sign and send what they still hold, and end when the node has signed for all of it.
-        for device in (meter, gateway):
-            device.child.stop()
-            device.child.start("drain")
-        for device in (meter, gateway):
-            assert device.child.wait(PATIENCE_S), device.child.log_tail()
-        assert taken(meter) > 0 and meter.notebook.boots == 3
-        wait_for(lambda: node.anchored_size() >= len(meter.notebook.sealed) + len(gateway.notebook.sealed))
+        devices_say_what_they_are(node, meter, gateway, firmware)
+        an_installer_enrols_them(node, (meter, gateway), firmware, clock)
+        everything_is_killed_and_goes_on(node, meter)
+        devices_send_all_they_hold(node, (meter, gateway))
 
         # One reading for a stranger: a file, and the policy that says whom this stranger trusts.
-        evidence, policy = tmp_path / "reading.evidence", tmp_path / "node" / "policy.toml"
         node.cli("evidence", "get", meter.id, "10", "-o", str(evidence))
         node.server.stop()
-
-        # All that the devices wrote down themselves is in the backend's files, counted again from tiles, rows and blocks alone; none twice.
-        report = node.cli("fsck")
-        assert report["ok"] and report["duplicates"] == report["lost"] == 0
-        for device in (meter, gateway):
-            assert taken(device) > 0 and stored(report, device) == set(device.notebook.taken)
+        files_hold_what_devices_wrote_down(node, (meter, gateway))
 
     # Nothing runs any more. There is a file, a policy, and Python: the command, and one file that needs nothing installed.
     for stranger in (Stranger.with_command(), Stranger.with_zipapp(tmp_path / "verify.pyz")):
-        proven = stranger.verifies(evidence, policy)
-        assert proven.code == 0 and "PROVEN under your policy" in proven.text
-        assert "SERF-0001" in proven.text and "simulated" in proven.text  # which meter, and how good its clock was
+        a_stranger_verifies(stranger, evidence, policy)
+        a_stranger_refuses(stranger, evidence, policy)
 
-        # Without a policy it is consistent, and no more than that.
-        alone = stranger.verifies(evidence, None)
-        assert alone.code == 3 and "trusted by nobody you named" in alone.text
 
-        # With one byte changed it is refused, and the step is named.
-        changed = stranger.verifies(change_a_byte(evidence), policy)
-        assert changed.code == 1 and "✗" in changed.text and "REFUSED" in changed.text
+def found_a_node(home: Path, children: Children) -> Node:
+    """Somebody founds a node: keys, genesis, settings, and the policy that is handed to verifiers. A broker runs beside it."""
+    node = Node(home, children)
+    node.init()
+    node.start()
+    return node
 
-        # A forgery that is perfect in itself, same chain, same meter, but under fresh keys: consistent, and refused under the policy.
-        forged = forge(policy, tmp_path / "forged.evidence")
-        assert stranger.verifies(forged, None).code == 3
-        refused = stranger.verifies(forged, policy)
-        assert refused.code == 1 and "✗ checkpoint" in refused.text and "REFUSED" in refused.text
+
+def run_an_inverter(children: Children, port: int) -> ScaledClock:
+    """It replays two measured days on Modbus TCP, on a scaled clock that every signed statement will call "simulated"."""
+    now_ms = time.time_ns() // 1_000_000
+    clock = ScaledClock(now_ms // 1000 - 2 * DAY_S, now_ms, SPEED_MILLI)
+    start_inverter(children, port, CSV_PATH, clock, clock.epoch_s)
+    return clock
+
+
+def devices_say_what_they_are(node: Node, meter: Meter, gateway: Meter, firmware: dict[str, str]) -> None:
+    """Two devices run the same firmware, in real MicroPython and in CPython. At first start each makes its own key and answers the node's
+    challenge with evidence about itself."""
+    wait_for(lambda: node.pending().keys() >= {meter.serial, gateway.serial})
+    said = {serial: evidence for serial, (_, evidence) in node.pending().items()}
+    assert said[meter.serial].interpreter.startswith("micropython ")
+    assert said[meter.serial].firmware.hex() == firmware["unix"]
+    assert said[gateway.serial].interpreter.startswith("cpython ")
+    assert said[gateway.serial].firmware.hex() == firmware["cpython"]
+
+
+def an_installer_enrols_them(node: Node, devices: tuple[Meter, ...], firmware: dict[str, str], clock: ScaledClock) -> None:
+    """The installer compares each fingerprint with the one that the device shows: from here on, key, firmware and metering point are on
+    the ledger. Readings become bundles, bundles go into the evidence log, its head goes to the ledger in batches, validators vote."""
+    for digest in firmware.values():
+        node.cli("firmware", "add", digest, "--name", "meterproof-edge", "--version", "0.1.0")
+    roof = node.create_point("Roof")
+    for device in devices:
+        node.enroll(device, roof, clock.epoch_s)
+    wait_for(lambda: node.anchored_size() >= 4)
+
+
+def everything_is_killed_and_goes_on(node: Node, meter: Meter) -> None:
+    """SIGKILL to the meter and to the backend, in the middle of whatever they are doing."""
+    meter.child.kill()
+    node.server.kill()
+    meter.child.start()
+    before = taken(meter)
+    wait_for(lambda: taken(meter) >= before + 30)  # it reads on, with nobody there to send to
+    node.server.start()
+    wait_for(lambda: node.anchored_size() >= 8)
+
+
+def devices_send_all_they_hold(node: Node, devices: tuple[Meter, ...]) -> None:
+    """They sign and send what is left, and end when the node has signed for all of it."""
+    for device in devices:
+        device.child.stop()
+        device.child.start("drain")
+    for device in devices:
+        assert device.child.wait(PATIENCE_S), device.child.log_tail()
+    killed, _ = devices
+    assert taken(killed) > 0 and killed.notebook.boots == 3
+    wait_for(lambda: node.anchored_size() >= sum(len(device.notebook.sealed) for device in devices))
+
+
+def files_hold_what_devices_wrote_down(node: Node, devices: tuple[Meter, ...]) -> None:
+    """Counted again from tiles, rows and blocks alone; none twice, none missing."""
+    report = node.cli("fsck")
+    assert report["ok"] and report["duplicates"] == report["lost"] == 0
+    for device in devices:
+        assert taken(device) > 0 and stored(report, device) == set(device.notebook.taken)
+
+
+def a_stranger_verifies(stranger: Stranger, evidence: Path, policy: Path) -> None:
+    proven = stranger.verifies(evidence, policy)
+    assert proven.code == 0 and "PROVEN under your policy" in proven.text
+    assert "SERF-0001" in proven.text and "simulated" in proven.text  # which meter, and how good its clock was
+
+    # Without a policy it is consistent, and no more than that.
+    alone = stranger.verifies(evidence, None)
+    assert alone.code == 3 and "trusted by nobody you named" in alone.text
+
+
+def a_stranger_refuses(stranger: Stranger, evidence: Path, policy: Path) -> None:
+    """One byte changed: the step is named. A forgery that is perfect in itself, same chain, same meter, but under fresh keys: consistent,
+    and refused under the policy."""
+    changed = stranger.verifies(change_a_byte(evidence), policy)
+    assert changed.code == 1 and "✗" in changed.text and "REFUSED" in changed.text
+
+    forged = forge(policy, evidence.with_name("forged.evidence"))
+    assert stranger.verifies(forged, None).code == 3
+    refused = stranger.verifies(forged, policy)
+    assert refused.code == 1 and "✗ checkpoint" in refused.text and "REFUSED" in refused.text
 
 
 def taken(device: Meter) -> int:

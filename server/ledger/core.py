@@ -16,6 +16,7 @@ from shared.state import PARAMS_KEY, BlockLeaf, Receipt, encode_block_leaf, enco
 from . import tree
 from .blocks import encode_block
 from .context import Verify
+from .devices import Devices
 from .genesis import Genesis, genesis_values
 from .rules import Outcome, SignatureCache, run_tx
 from .state import Overlay, Reader
@@ -105,6 +106,7 @@ class LedgerCore:
         self._verify = verify or SignatureCache()
         self._frontier = frontier_of(store, head)
         self._check = Overlay(store)
+        self.devices = Devices(store.get)
 
     @property
     def check_state(self) -> Overlay:
@@ -146,6 +148,7 @@ class LedgerCore:
         nodes = tuple(node for entry in entries for node in frontier.append(merkle.leaf_hash(entry)))
         head = Head(height, time_s, frontier.root(), frontier.size, state_root)
         block = encode_block(height, time_s, txs)
+        self.devices.hold(state.changes)
         return Staged(before, head, block, outcomes, entries, nodes, state.changes, records, frontier)
 
     def commit(self, staged: Staged) -> None:
@@ -153,6 +156,7 @@ class LedgerCore:
         if staged.before != self.head:
             raise VerifyError(271, "the staged block does not follow the committed one")
         self.head, self._frontier = staged.head, staged.frontier
+        self.devices.release(staged.values)
 
 
 def _leaves(values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -118,9 +118,8 @@ class LedgerQueries:
         return None if data is None else decode_firmware(data)
 
     def device(self, device: bytes) -> state.DeviceValue | None:
-        """A device."""
-        data = self.get(state.device_key(device))
-        return None if data is None else state.decode_device_value(data)
+        """A device as of `height`; shared, not to be changed. Raises VerifyError 271."""
+        return self._core.devices.get(device)
 
     def log(self, origin: str) -> LogValue | None:
         """The evidence log of an origin, as far as batches have put it on the ledger."""

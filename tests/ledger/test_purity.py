@@ -35,6 +35,7 @@ PURE = [
     "bodies",
     "context",
     "core",
+    "devices",
     "genesis",
     "replay",
     "rules",

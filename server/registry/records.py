@@ -120,7 +120,12 @@ class RegistryStore:
         """Raises RuleError 350 if this token was used before, Unavailable 420 if too many are remembered."""
 
         async def work(conn: aiosqlite.Connection) -> None:
+            # The mark rises to the last expiry forgotten and never falls: a clock that steps back must not open a used token again.
+            forgotten = "SELECT max(expires_s) FROM access_used WHERE expires_s <= ?"
+            await conn.execute(f"UPDATE access_mark SET expires_s = max(expires_s, coalesce(({forgotten}), 0))", (now_s,))  # noqa: S608
             await conn.execute("DELETE FROM access_used WHERE expires_s <= ?", (now_s,))
+            if expires_s <= await _count(conn, "SELECT expires_s FROM access_mark", ()):
+                raise RuleError(350, "tokens of that time are used up: this node's clock has been ahead of it")
             if await _count(conn, "SELECT count(*) FROM access_used", ()) >= ACCESS_MAX:
                 raise Unavailable(420, "too many requests; try again in a minute")
             cursor = await conn.execute("INSERT OR IGNORE INTO access_used VALUES (?, ?, ?)", (kid, random, expires_s))

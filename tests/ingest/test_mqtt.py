@@ -43,6 +43,10 @@ async def broker_on(port: int) -> AsyncIterator[None]:
         await process.wait()
 
 
+def test_a_password_is_never_shown() -> None:
+    assert "hunter2" not in repr(MqttShell(Broker("127.0.0.1", 1, "node", "hunter2"))._broker)
+
+
 async def connected(shell: MqttShell, times: int) -> None:
     async with asyncio.timeout(20):
         while not shell.connected or shell.counts["connects"] < times:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.evidence.tiles import TileWriter
 from server.keystore import SigningKey
 from shared import ids, note
 from shared.verify.policy import decode_policy
@@ -178,6 +179,29 @@ def test_logs_are_served_as_tiles(play: Any) -> None:
             assert len(tile.content) == 32 * width and "immutable" in tile.headers["cache-control"]
             entries = await world.http.get(f"/{log}/tile/entries/000.p/{width}")
             assert entries.status_code == 200 and len(entries.content) > 2 * width
+
+    play(story)
+
+
+@pytest.mark.parametrize("log", ["evidence-log", "ledger-log"])
+def test_what_no_checkpoint_covers_is_not_served(play: Any, log: str) -> None:
+    """Tiles are on disk before the checkpoint that covers them, and a crash in between takes them back: a cache would keep the lie."""
+
+    async def story(world: World) -> None:
+        await prepare(world)
+        directory = world.backend.config.home / log
+        committed = note.decode_checkpoint(note.decode_note((directory / "checkpoint").read_bytes()).text).size
+        writer = TileWriter(directory, committed)
+        writer.append([b"never signed %d" % i for i in range(300)])
+        beyond = [f"{level}/000.p/{width}" for level in ("0", "entries") for width in (committed + 1, 255)]
+        beyond += ["0/000", "entries/000", "1/000.p/1", f"0/001.p/{committed + 300 - 256}", f"entries/001.p/{committed + 300 - 256}"]
+        for path in beyond:
+            file = directory / "tile" / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(bytes(32))  # also those that one append would not leave
+            check_problem(await world.http.get(f"/{log}/tile/{path}"), 404, 303)
+        assert (await world.http.get(f"/{log}/tile/0/000.p/{committed}")).status_code == 200
+        TileWriter(directory, committed)
 
     play(story)
 

@@ -230,7 +230,8 @@ def _expand(statement: Statement, times: object, columns: list[object], statuses
 def check_rows(statement: Statement, salt: object, rows: object, registers: int | None = None) -> list[Reading]:
     """The readings, when they rebuild the root that the statement signs; none for the other kinds, which have no rows.
 
-    `registers`: how many the channel table names, where it is known. Raises VerifyError 232, 233; DecodeError 121, 122.
+    `registers`: for a caller that takes no other number of them; a backend logs what a device signed, with a finding (SPEC 3).
+    Raises VerifyError 232, 233; DecodeError 121, 122.
     """
     if statement.kind != "readings":
         if salt is not None or rows is not None:

@@ -30,6 +30,22 @@ def test_the_file_of_one_reading_is_proven_offline(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_numbers_that_no_table_explains_are_kept_and_found_but_prove_nothing(tmp_path: Path) -> None:
+    """SPEC 3: what a device signed is evidence, also when its registers are not those of its channel table."""
+
+    async def story() -> None:
+        meter = Device("m1")
+        meter.registers = [1000, 5000, 7]
+        async with open_whole(tmp_path, meter) as whole:
+            ack = await whole.half.ack(meter, meter.readings(5))
+            assert ack.next_seq == 5 and await whole.half.kinds() == ["register-count"]
+            await whole.anchor.anchor()
+            with pytest.raises(VerifyError, match="247"):
+                verify_evidence(await whole.files.build(meter.id, 3), whole.policy)
+
+    asyncio.run(story())
+
+
 def test_any_changed_byte_is_refused(tmp_path: Path) -> None:
     async def story() -> bytes:
         meter = Device("m1")

@@ -7,12 +7,15 @@ ack, and never has more than WINDOW statements on their way that the node has no
 import os
 
 from edge.losses import LOST_DAMAGED
+from shared.bundle import readings_root
+from shared.errors import DecodeError, Unavailable
 
 WINDOW = 4
 RESEND_MS = 5_000  # doubled with every attempt, with jitter
 RESEND_MS_MAX = 300_000
 ASKED_MS = 1_000  # the node names a range missing: sent again this soon after the last time
 IDLE_MS = 60_000
+ROWS_NOT_SIGNED = 233
 
 
 def jitter(ms: int) -> int:
@@ -25,7 +28,7 @@ class Outbox:
 
     def __init__(self, journal: object) -> None:
         self._journal = journal
-        self._sent: dict[bytes, list[int]] = {}  # identity: [attempts, when due again, when last sent]
+        self._sent: dict[bytes, list[int]] = {}  # identity: [attempts, when due again, when last sent, refusals ignored]
         self._missing: list[tuple[int, int]] = []
         self._next_seq = 0
         self._log_size = -1
@@ -72,10 +75,10 @@ class Outbox:
 
     def apply_sent(self, identity: bytes, now_ms: int) -> int:
         """It was handed to the broker; gives how many times by now on this connection."""
-        attempts = self._sent[identity][0] + 1 if identity in self._sent else 1
+        attempts, _, _, ignored = self._sent.get(identity, (0, 0, 0, 0))
         self._prune()
-        self._sent[identity] = [attempts, now_ms + jitter(min(RESEND_MS << min(attempts - 1, 16), RESEND_MS_MAX)), now_ms]
-        return attempts
+        self._sent[identity] = [attempts + 1, now_ms + jitter(min(RESEND_MS << min(attempts, 16), RESEND_MS_MAX)), now_ms, ignored]
+        return attempts + 1
 
     def _prune(self) -> None:
         if len(self._sent) > 2 * WINDOW:
@@ -108,14 +111,36 @@ class Outbox:
         return freed
 
     def hurry(self, now_ms: int) -> None:
-        """The node is there. What it misses, and what was sent in vain more than once while it was away, is due."""
+        """The node is there. What it misses, and what was sent in vain more than once while it was away, is due; but what somebody on the
+        way spoils keeps to its pauses."""
         for entry in self._journal.pending():
             state = self._sent.get(entry.identity)
-            if state is not None and (state[0] > 1 or self._is_missing(entry)):
+            if state is not None and not state[3] and (state[0] > 1 or self._is_missing(entry)):
                 state[1] = min(state[1], max(now_ms, state[2] + ASKED_MS))
 
-    def apply_refusal(self, refusal: object) -> None:
+    def apply_refusal(self, refusal: object) -> bool:
+        """Sets the statement aside. False when it does not: rows that never matched there and are whole here were changed on the way.
+        Whoever does that may delay them, not lose them."""
+        if refusal.code == ROWS_NOT_SIGNED and self._is_whole(refusal.identity):
+            if refusal.identity in self._sent:
+                self._sent[refusal.identity][3] += 1
+            return False
         self._journal.set_aside(refusal.identity, refusal.code)
+        return True
+
+    def _is_whole(self, identity: bytes) -> bool:
+        """Whether the rows on the flash still rebuild the root that was signed (no other 32 bytes of a statement are that by accident)."""
+        position = self._journal.find(identity)
+        if position < 0:
+            return False
+        meta = self._journal.meta(self._journal.index[position])
+        if meta.kind != "readings":
+            return False
+        try:
+            statement = self._journal.statement(identity)
+            return readings_root(meta.salt, self._journal.readings(meta.first_seq, meta.count)) in statement
+        except (Unavailable, DecodeError):
+            return False
 
     def _name_unknown(self, ack: object) -> None:
         """What the node misses and this device neither holds nor has named is gone for good, by a fault on either side. Said so twice, it

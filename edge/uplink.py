@@ -169,8 +169,9 @@ class Uplink:
         if signed.content_type == cose.CT_REFUSAL:
             refusal = messages.decode_refusal(signed.payload)
             self._check_addressee(refusal)
-            self._outbox.apply_refusal(refusal)
             self._health.count(f"refused_{refusal.code}")
+            if not self._outbox.apply_refusal(refusal):
+                self._health.count("refusals_ignored")
         else:
             ack = messages.decode_ack(signed.payload)
             self._check_addressee(ack)
@@ -190,7 +191,7 @@ class Uplink:
         await client.publish(self._topics["attest"], await self._attester.answer(challenge.nonce, self._sampler.table))
         self._health.count("attested")
         # Evidence is not acked: until a statement was, nobody may know us yet, and we ask again.
-        self._hello_wait_ms = REATTEST_MS if self._acked else HELLO_MS_MAX
-        self._hello_at_ms = self._uptime.ms() + jitter(self._hello_wait_ms)
+        self._hello_at_ms = self._uptime.ms() + jitter(REATTEST_MS if self._acked else HELLO_MS_MAX)
+        self._hello_wait_ms = HELLO_MS  # a hello that gets no answer then is said again soon, not a day later
         self._outbox.hurry(self._uptime.ms())
         self._journal.on_sealed.set()

@@ -4,8 +4,11 @@ import hashlib
 
 import pytest
 
+from edge import records
+from edge.flash import SECTOR_BYTES
 from edge.journal import Journal
 from edge.outbox import ASKED_MS, IDLE_MS, RESEND_MS, RESEND_MS_MAX, WINDOW, Outbox, jitter
+from shared.bundle import readings_root
 from shared.types import Ack, Refusal
 from tests.device.journal_model import context_of, statement_of
 from tests.device.memory_flash import MemoryFlash
@@ -157,6 +160,55 @@ def test_refused_is_set_aside_and_the_rest_goes_on() -> None:
     assert [item.record[1:4] for item in journal.losses.items] == [(5, 5, identities[1])]
     outbox.apply_refusal(Refusal("o", b"d", b"?" * 32, 322, ""))
     assert journal.pending_count() == 1
+
+
+def sealed_for_real(size: int = 5) -> tuple[Journal, MemoryFlash, bytes]:
+    """A journal with one bundle whose statement holds the root of its rows."""
+    flash = MemoryFlash(16)
+    journal = Journal(flash)
+    boot = journal.start_boot()
+    for i in range(size):
+        journal.append(context_of(boot), 1_700_000_000 + 60 * i, [100 + i, 0, 0, 0], 0)
+    salt, identity = b"s" * 16, b"i" * 32
+    statement = b"head" + readings_root(salt, journal.readings(0, size)) + b"tail"
+    journal.seal("readings", statement, identity, salt, 0, size)
+    return journal, flash, identity
+
+
+def test_rows_refused_though_whole_are_sent_again_with_pauses() -> None:
+    journal, _, identity = sealed_for_real()
+    outbox = Outbox(journal)
+    refusal = Refusal("o", b"d", identity, 233, "")
+    assert outbox.apply_refusal(refusal) is False, "before it was sent on this connection"
+    pauses, now_ms = [], 0
+    for _ in range(10):
+        assert send_all(outbox, now_ms) == [identity]
+        started_ms = now_ms
+        assert outbox.apply_refusal(refusal) is False
+        outbox.apply_ack(ack(0, None, [(0, 5)], 3), now_ms)
+        while outbox.pick(now_ms) is None:
+            now_ms += outbox.wait_ms
+        pauses.append(now_ms - started_ms)
+    assert pauses[0] >= RESEND_MS * 3 // 4 and pauses[9] >= RESEND_MS_MAX * 3 // 4, "no ack hurries it"
+    assert journal.pending_count() == 1 and len(journal.losses) == 0
+    assert outbox.apply_refusal(Refusal("o", b"d", identity, 322, "")) is True, "another refusal is final"
+
+
+def test_rows_that_no_longer_rebuild_the_root_are_named_lost() -> None:
+    """One reading has changed and checks all the same: no more than sixteen bits stand guard over it."""
+    journal, flash, identity = sealed_for_real()
+    sector = journal.ring.load(journal.ring.head)
+    places = [(offset, frame) for offset, frame in journal.ring.frames(journal.ring.head) if frame.kind == records.READING]
+    offset, frame = places[3]
+    body = bytes([frame.body[0] ^ 2]) + frame.body[1:]
+    record = records.build_short(body, frame.same_step)
+    at = journal.ring.head * SECTOR_BYTES + offset
+    assert len(record) == frame.end - offset and bytes(sector[offset : frame.end]) != record
+    flash.content[at : at + len(record)] = record
+    journal = Journal(flash)
+    assert journal.pending_count() == 1
+    assert Outbox(journal).apply_refusal(Refusal("o", b"d", identity, 233, "")) is True
+    assert [item.record[1:4] for item in journal.losses.items] == [(0, 5, identity)]
 
 
 def test_what_is_gone_on_both_sides_is_named_lost_at_the_second_asking() -> None:

@@ -7,7 +7,7 @@
     — example.org/demo/evidence b64(key id ‖ signature)=
 
 In: text and keys, or bytes of a note. Out: bytes, or what was signed and by whom. Never takes extension lines, a second way to write a
-number or base64, or two signatures of one key; signatures of keys that the caller does not know say nothing.
+number or base64, signatures in another order or two of one key; signatures of keys that the caller does not know say nothing.
 
 Errors: DecodeError 130 (note, key), 131 (checkpoint); VerifyError 201 (a known key's signature is wrong), 240 (nobody known signed).
 """
@@ -69,10 +69,24 @@ def decode_vkey(text: str) -> Vkey:
 def sign_note(text: str, name: str, raw: bytes, signing: "Callable[[bytes], bytes]") -> bytes:
     """The whole note with one signature; `signing(message)` by the key whose public part is `raw`. Raises DecodeError 130."""
     _check_name(name)
-    blob = encode_base64(key_id_of(name, raw) + signing(text.encode()))
-    data = (text + "\n\u2014 " + name + " " + blob + "\n").encode()
+    data = encode_note(Note(text, [(name, key_id_of(name, raw), signing(text.encode()))]))
     decode_note(data)
     return data
+
+
+def encode_note(note: Note) -> bytes:
+    """The bytes of a note, its signature lines in their one order; nothing is checked but by `decode_note`."""
+    lines = ["\u2014 " + name + " " + encode_base64(key_id + signature) + "\n" for name, key_id, signature in _ordered(note)]
+    return (note.text + "\n" + "".join(lines)).encode()  # type: ignore[no-any-return]
+
+
+def _ordered(note: Note) -> list[tuple[str, bytes, bytes]]:
+    return sorted(note.signatures, key=lambda signature: _place(note.text, signature))
+
+
+def _place(text: str, signature: tuple[str, bytes, bytes]) -> tuple[bool, bytes, bytes]:
+    """What signature lines ascend by: those under the name in the text's first line before all others, then name, then key id."""
+    return signature[0] != text.split("\n", 1)[0], signature[0].encode(), signature[1]
 
 
 def decode_note(data: bytes) -> Note:
@@ -90,10 +104,11 @@ def decode_note(data: bytes) -> Note:
     signatures = [_read_signature(line) for line in lines[:-1].split("\n", SIGNATURES_MAX)]
     if len(signatures) > SIGNATURES_MAX:
         raise DecodeError(130, "more than " + str(SIGNATURES_MAX) + " signatures")
-    signers = [signature[:2] for signature in signatures]
-    for i in range(1, len(signers)):
-        if signers[i] in signers[:i]:
-            raise DecodeError(130, "two signatures of one key")
+    # Every signature covers the text alone: without one order, lines could change places and nobody would notice.
+    places = [_place(text, signature) for signature in signatures]
+    for i in range(1, len(places)):
+        if places[i] <= places[i - 1]:
+            raise DecodeError(130, "two signatures of one key" if places[i] in places[:i] else "signature lines out of order")
     return Note(text + "\n", signatures)
 
 

@@ -91,7 +91,7 @@ class World:
         entries[self.block_index] = block_leaf
         hashes = [trees.leaf(entry) for entry in entries]
         point = text.checkpoint_text(self.origin, self.ledger_size, trees.root(hashes))
-        lines = [text.signature_line(name, key, point) for name, key in self.signers]
+        signed = [(name, text.note_key_id(name, key.raw), key.sign(point.encode())) for name, key in self.signers]
         return {
             0: "meterproof/evidence/1",
             1: leaves[self.place],
@@ -103,7 +103,7 @@ class World:
             7: device.channel_table(self.table),
             8: [block_leaf, trees.path(self.block_index, hashes)],
             9: params,
-            10: text.note(point, *lines).decode(),
+            10: text.ordered_note(point, signed).decode(),
         }
 
     def file(self) -> bytes:

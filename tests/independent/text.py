@@ -65,6 +65,13 @@ def note(text: str, *lines: str) -> bytes:
     return (text + "\n" + "".join(lines)).encode()
 
 
+def ordered_note(text: str, signed: list[tuple[str, bytes, bytes]]) -> bytes:
+    """A signed note of (name, key id, signature), lines in the order of SPEC.md section 5."""
+    own = sorted((item for item in signed if item[0] == text.split("\n")[0]), key=lambda item: item[1])
+    others = sorted((item for item in signed if item[0] != text.split("\n")[0]), key=lambda item: (item[0].encode(), item[1]))
+    return note(text, *[note_line(*item) for item in own + others])
+
+
 def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     return f"{origin}\n{size}\n{b64encode(root).decode()}\n"
 

@@ -210,7 +210,7 @@ OPERATIONS.update(
         "id": (lambda given: [given[0], ids.decode_id(given[0], given[1])], lambda want: [want[0], ids.encode_id(want[0], want[1])]),
         "id.encode": (lambda given: ids.encode_id(given[0], given[1]), None),
         "vkey": (note.decode_vkey, lambda key: note.encode_vkey(key.name, key.raw)),
-        "note": (note.decode_note, None),
+        "note": (note.decode_note, note.encode_note),
         "note.verify": (note_verify, None),
         "checkpoint": (note.decode_checkpoint, note.encode_checkpoint),
         "checkpoint.open": (checkpoint_open, None),

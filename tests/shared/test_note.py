@@ -52,6 +52,13 @@ def test_checkpoint() -> None:
     assert note.open_checkpoint(BOTH, [WITNESS_VKEY, VKEY])[1] == [WITNESS_VKEY, VKEY]
 
 
+def test_the_own_name_comes_first() -> None:
+    early = line("a.example", WITNESS)
+    assert len(note.decode_note(NOTE + early).signatures) == 2
+    body, own = NOTE.split(b"\n\n")
+    assert code_of(note.decode_note, body + b"\n\n" + early + own) == 130
+
+
 def test_a_key_counts_once() -> None:
     assert note.verify_note(note.decode_note(NOTE), [VKEY, VKEY]) == [VKEY]
     assert code_of(note.decode_note, NOTE + line(ORIGIN, NODE)) == 130
@@ -68,6 +75,28 @@ def test_a_known_key_that_fails_spoils_the_note() -> None:
 def test_a_key_of_the_same_id_and_another_name_is_unknown() -> None:
     other = VKEY._replace(name="another.example")
     assert code_of(note.open_checkpoint, NOTE, [other]) == 240
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([ORIGIN, "a", "aa", "w", "é", "\U0001f600", "\uffee"]), st.integers(0, 3)),
+        min_size=1,
+        max_size=16,
+        unique=True,
+    )
+)
+def test_signature_lines_have_one_order(signers: list[tuple[str, int]]) -> None:
+    """Every other order of the same lines is refused, whoever signed; so the bytes of a note say no more than who did."""
+    signed = [(name, bytes([i] * 4), bytes([i] * 64)) for name, i in signers]
+    data = note.encode_note(note.Note(TEXT, signed))
+    found = note.decode_note(data)
+    assert sorted(found.signatures) == sorted(signed)
+    assert note.encode_note(note.Note(TEXT, signed[::-1])) == data == note.encode_note(found)
+    body, lines = data.split(b"\n\n")
+    each = lines.splitlines(keepends=True)
+    for at in range(len(each) - 1):
+        exchanged = [*each[:at], each[at + 1], each[at], *each[at + 2 :]]
+        assert code_of(note.decode_note, body + b"\n\n" + b"".join(exchanged)) == 130
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 2**63 - 1])
@@ -125,7 +154,7 @@ def test_note_bytes_at_both_sides() -> None:
 
 
 def test_signature_lines_at_both_sides() -> None:
-    data = NOTE + b"".join(line(f"w{i}", WITNESS) for i in range(15))
+    data = NOTE + b"".join(line(f"w{i:02}", WITNESS) for i in range(15))
     assert len(note.decode_note(data).signatures) == 16
     assert code_of(note.decode_note, data + line("w15", WITNESS)) == 130
 

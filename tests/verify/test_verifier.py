@@ -57,6 +57,10 @@ def test_two_of_three_nodes():
     policy = world.policy(need=2)
     world.nodes = world.nodes[:2]
     assert len(verify_evidence(world.file(), policy).signers) == 2
+    parts = world.parts()
+    body, lines = parts.checkpoint.split(b"\n\n")
+    exchanged = body + b"\n\n" + b"".join(reversed(lines.splitlines(keepends=True)))
+    assert refusal(world, encode_evidence_file(parts._replace(checkpoint=exchanged)), policy)[:2] == ("format", 130)
     world.nodes = world.nodes[:1]
     assert refusal(world, policy=policy)[:2] == ("checkpoint", 240)
 

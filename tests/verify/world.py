@@ -207,8 +207,7 @@ class World:
         origin = "meterproof.ledger/" + self.chain_id
         leaves = self.ledger_leaves()
         text = note.encode_checkpoint(note.Checkpoint(origin, len(leaves), merkle.root(leaves)))
-        signed = [note.sign_note(text, origin, key.raw, key.sign) for key in self.nodes]
-        return signed[0] + b"".join(data[len(text.encode()) + 1 :] for data in signed[1:])
+        return note.encode_note(note.Note(text, [(origin, note.key_id_of(origin, key.raw), key.sign(text.encode())) for key in self.nodes]))
 
     # --- the file and whom to trust
 

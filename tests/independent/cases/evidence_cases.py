@@ -67,12 +67,20 @@ def evidence_book() -> Book:
     book.all_bad("evidence.file", "", bad_files())
     for desc, world in good_worlds():
         book.good("evidence.verify", desc, {"file": world.file(), "policy": policy()}, proven(world, True))
+    book.good("evidence.verify", "signed by two nodes", {"file": two_signers().file(), "policy": TWO_NODES}, proven(two_signers(), True))
     for desc, data, given, error in bad_proofs():
         book.bad("evidence.verify", desc, {"file": data, "policy": given}, error)
     book.good(
         "evidence.verify", "without a policy: consistent, not trusted", {"file": World().file(), "policy": None}, proven(World(), False)
     )
     return book
+
+
+def two_signers() -> World:
+    return changed(signers=[(s.LEDGER_ORIGIN, s.NODE_KEY), ("witness.example", s.OTHER_KEY)])
+
+
+TWO_NODES = policy(vkeys=(NODE_VKEY, text.vkey("witness.example", s.OTHER_KEY.raw)), need=2)
 
 
 def good_worlds() -> Iterator[tuple[str, World]]:
@@ -134,6 +142,10 @@ def bad_proofs() -> Iterator[tuple[str, bytes, str | None, int]]:
     }
     for desc, (given, error) in policies.items():
         yield desc, good, given, error
+    fields = two_signers().fields()
+    body, lines = fields[10].split("\n\n")
+    fields[10] = body + "\n\n" + "".join(reversed(lines.splitlines(keepends=True)))
+    yield "signed by two nodes, their lines exchanged", cbor(fields), TWO_NODES, 130
     for desc, change, error in bad_fields():
         fields = World().fields()
         change(fields)
@@ -166,7 +178,7 @@ def bad_worlds() -> Iterator[tuple[str, World, int]]:
     yield "signed by nobody", changed(signers=[(s.LEDGER_ORIGIN, s.OTHER_KEY)]), 240
     yield (
         "a signature that the policy does not count",
-        changed(signers=[(s.LEDGER_ORIGIN, s.NODE_KEY), ("witness.example", s.OTHER_KEY)]),
+        two_signers(),
         240,
     )
     yield (

@@ -87,12 +87,19 @@ def signature_of(line: str) -> list[object]:
 
 def note_cases(book: Book) -> None:
     witness = text.note_line("witness.example", fill("witness key id", 4), fill("cosignature", 72))
+    early = text.note_line("a.example", fill("witness key id", 4), fill("cosignature", 72))
     notes = {
         "a checkpoint with one signature": (CHECKPOINT_TEXT, [NODE_LINE]),
         "a witness besides": (CHECKPOINT_TEXT, [NODE_LINE, witness]),
         "text with an empty line inside": ("one\n\ntwo\n", [text.signature_line("x", s.OTHER_KEY, "one\n\ntwo\n")]),
         "text with umlauts": ("größer\n", [text.signature_line("x", s.OTHER_KEY, "größer\n")]),
-        "sixteen signatures": (CHECKPOINT_TEXT, [text.note_line(f"w{i}.example", bytes([i] * 4), bytes([i] * 64)) for i in range(16)]),
+        "sixteen signatures": (CHECKPOINT_TEXT, [text.note_line(f"w{i:02}.example", bytes([i] * 4), bytes([i] * 64)) for i in range(16)]),
+        "the log's own name before one that sorts before it": (CHECKPOINT_TEXT, [NODE_LINE, early]),
+        "own name with two keys, then two others": (CHECKPOINT_TEXT, own_and_others()),
+        "others by bytes of their names": (
+            CHECKPOINT_TEXT,
+            [text.note_line(name, bytes(4), bytes(64)) for name in ("Z", "a", "aa", "\u00e4", "\u4e2d")],
+        ),
         "one key name, two key ids": (CHECKPOINT_TEXT, [text.note_line("w", bytes([i] * 4), bytes([i] * 64)) for i in range(2)]),
     }
     for desc, (body, lines) in notes.items():
@@ -103,7 +110,10 @@ def note_cases(book: Book) -> None:
         "example of C2SP signed-note": (text.note(C2SP_TEXT, c2sp), [C2SP_VKEY]),
         "example of Go's sumdb/note": (text.note(GO_TEXT, go), [GO_VKEY]),
         "the node's signature": (text.note(CHECKPOINT_TEXT, NODE_LINE), [NODE_VKEY]),
-        "the node's signature after one of an unknown key": (text.note(CHECKPOINT_TEXT, witness, NODE_LINE), [NODE_VKEY]),
+        "the node's signature after one of an unknown key": (
+            text.note("text\n", text.note_line("a.example", bytes(4), bytes(64)), text.signature_line("b.example", s.NODE_KEY, "text\n")),
+            [text.vkey("b.example", s.NODE_KEY.raw)],
+        ),
     }
     for desc, (data, vkeys) in known.items():
         book.good("note.verify", desc, [data, vkeys], vkeys)
@@ -160,7 +170,9 @@ def bad_notes() -> Iterator[tuple[str, bytes, int]]:
     yield "no text", ("\n" + line).encode(), NOTE
     yield "an empty line after the signatures", (body + "\n" + line + "\n").encode(), NOTE
     yield "a signature after an empty line more", (body + "\n" + line + "\n\n").encode(), NOTE
-    yield "seventeen signatures", text.note(body, *[text.note_line(f"w{i}", bytes([i] * 4), bytes(64)) for i in range(17)]), NOTE
+    yield "seventeen signatures", text.note(body, *[text.note_line(f"w{i:02}", bytes([i] * 4), bytes(64)) for i in range(17)]), NOTE
+    for desc, wrong_order in bad_orders():
+        yield f"signature lines: {desc}", text.note(body, *wrong_order), NOTE
     yield "longer than 4 KiB", text.note("x" * 4096 + "\n", line), NOTE
     for what, character in (
         ("tab", "\t"),
@@ -173,6 +185,31 @@ def bad_notes() -> Iterator[tuple[str, bytes, int]]:
     for what, data in (("a lone byte ff", b"\xff"), ("a cut sequence", b"\xc3"), ("a surrogate", b"\xed\xa0\x80")):
         yield f"not UTF-8: {what}", data + text.note(body, line), UTF8
         yield f"not UTF-8 in a signature line: {what}", text.note(body, line) + data + b"\n", UTF8
+
+
+def own_and_others() -> list[str]:
+    """Four signature lines in their order."""
+    signed = [(name, bytes([i] * 4), bytes([i] * 64)) for i, name in enumerate(("w.example", s.ORIGIN, s.ORIGIN, "a.example"))]
+    return text.ordered_note(CHECKPOINT_TEXT, signed).decode().split("\n\n")[1].splitlines(keepends=True)
+
+
+def bad_orders() -> Iterator[tuple[str, list[str]]]:
+    """The same lines in every order but theirs, and one of them twice."""
+    lines = own_and_others()
+    for at in range(len(lines) - 1):
+        yield f"{at} and {at + 1} of four exchanged", [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]
+    yield "backwards", lines[::-1]
+    yield "the log's own last", [*lines[2:], *lines[:2]]
+    yield "the first last", [*lines[1:], lines[0]]
+    for at in range(len(lines)):
+        yield f"{at} of four twice", [*lines[: at + 1], *lines[at:]]
+    yield "one at both ends", [*lines, lines[0]]
+    yield "one key with two signatures", [lines[0], text.note_line(s.ORIGIN, bytes([1] * 4), bytes(64)), *lines[1:]]
+    names = ("a", "aa"), ("Z", "a"), ("a", "\u00e4"), ("\uffee", "\U0001f600")
+    for before, after in names:
+        yield f"{before} after {after}", [text.note_line(name, bytes(4), bytes(64)) for name in (after, before)]
+    yield "key ids of one name descending", [text.note_line("w", bytes([i] * 4), bytes(64)) for i in (1, 0)]
+    yield "key ids as signed numbers", [text.note_line("w", bytes([i] * 4), bytes(64)) for i in (255, 0)]
 
 
 def forged_notes() -> Iterator[tuple[str, bytes]]:

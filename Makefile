@@ -30,6 +30,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" tests
 
 test-faults: $(READY)
+	@sh .ci/setup-faults
 	@$(BIN)/python -m pytest -n $(JOBS) -m slow tests
 
 check: $(READY)
@@ -38,6 +39,7 @@ check: $(READY)
 	@$(BIN)/python hardware/build_firmware.py --check-types
 
 bench: $(READY)
+	@sh .ci/setup-faults
 	@$(BIN)/meterproof bench
 
 firmware: $(READY)

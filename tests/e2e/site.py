@@ -1,5 +1,6 @@
-"""A whole site: meter, one device as a process, hostile broker, and the backend in this process or as `meterproof serve`. In: a folder, an
-image of the firmware. Out: all of it running, and a strict count at the end. Contains no test.
+"""A whole site: meter, one device as a process, a broker that is hostile or real, and the backend in this process or as `meterproof serve`.
+
+In: a folder, an image of the firmware. Out: all of it running, and a strict count at the end. Contains no test.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from server.cli import main as cli_main
 from server.config import load_config
@@ -25,6 +27,7 @@ from shared.statement import open_statement
 from shared.types import Evidence
 from tests.cli.running import CLI, ROOT, free_port
 from tests.e2e.broker import HostileBroker
+from tests.e2e.real_broker import RealBroker
 from tests.edge.device import Device
 from tests.edge.meter import Meter
 
@@ -43,13 +46,13 @@ async def until(condition: Callable[[], object], seconds: float = WAIT_S) -> Non
 class Site:
     """`opened` brings up meter, broker and home; then `device` and `backend` are started by the test."""
 
-    def __init__(self, folder: Path, interpreter: str, image: Path) -> None:
+    def __init__(self, folder: Path, interpreter: str, image: Path, broker: HostileBroker | RealBroker | None = None) -> None:
         self.home = folder / "home"
         self.folder = folder / "device"
         self.folder.mkdir()
         self.interpreter = interpreter
         self.image = image
-        self.broker = HostileBroker()
+        self.broker: Any = broker or HostileBroker()
         self.serve_process: asyncio.subprocess.Process | None = None
 
     @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 In: signed transactions, ids. Out: receipts and values as JSON. Never signs, never changes anything but through a transaction.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from .guard import read_body
 from .services import Ledger, Services
 
 LIST_MAX = 1000
+PAGE = 100
 Limit = Annotated[int, Query(ge=1, le=LIST_MAX)]
 View = Callable[[bytes, Any], dict[str, Any]]
 
@@ -79,11 +81,13 @@ def _add_kind(
         """In the order of the ids; `after` an id goes on from there."""
         start = b"" if after is None else cbor.encode([kind, decode_name(after)])
         found: list[dict[str, Any]] = []
-        for key, value in ledger.iterate(kind):
-            if key > start:
-                found.append(view(_last_part(key), decode_value(value)))
-                if len(found) == limit:
-                    break
+        while len(found) < limit:
+            rows = ledger.page(kind, after=start, limit=min(limit - len(found), PAGE))
+            found += [view(_last_part(key), decode_value(value)) for key, value in rows]
+            if len(rows) < PAGE:
+                break
+            start = rows[-1][0]
+            await asyncio.sleep(0)  # decoding is work: others may go on between two pages
         return found
 
 

@@ -18,6 +18,7 @@ from .blocks import encode_block
 from .context import Verify
 from .devices import Devices
 from .genesis import Genesis, genesis_values
+from .lists import Listed, list_changes
 from .rules import Outcome, SignatureCache, run_tx
 from .state import Overlay, Reader
 from .transactions import Tx, decode_tx
@@ -58,6 +59,7 @@ class Staged:
     log_nodes: tuple[Node, ...]
     values: Mapping[bytes, bytes]
     records: Mapping[bytes, bytes]
+    listed: Listed
     frontier: merkle.Frontier
 
     @property
@@ -76,7 +78,7 @@ def stage_genesis(genesis: Genesis) -> Staged:
     values = genesis_values(genesis)
     root, records = tree.update(lambda _: None, _leaves(values))
     nothing = Head(0, genesis.time_s, merkle.EMPTY_ROOT, 0, smt.EMPTY)
-    return Staged(nothing, replace(nothing, state_root=root), None, (), (), (), values, records, merkle.Frontier())
+    return Staged(nothing, replace(nothing, state_root=root), None, (), (), (), values, records, list_changes(values, 0), merkle.Frontier())
 
 
 def frontier_of(store: Store, head: Head) -> merkle.Frontier:
@@ -137,7 +139,7 @@ class LedgerCore:
         if height <= before.height or time_s < before.time_s:
             raise VerifyError(271, f"block {height} does not follow {before.height}, or its time falls")
         if not txs:
-            return Staged(before, replace(before, height=height, time_s=time_s), None, (), (), (), {}, {}, self._frontier)
+            return Staged(before, replace(before, height=height, time_s=time_s), None, (), (), (), {}, {}, {}, self._frontier)
         state = Overlay(self._store)
         outcomes = tuple(run_tx(state, tx, height, index, time_s, self.chain_id, self._verify) for index, tx in enumerate(txs))
         state_root, records = tree.update(self._store.record, _leaves(state.changes))
@@ -149,7 +151,8 @@ class LedgerCore:
         head = Head(height, time_s, frontier.root(), frontier.size, state_root)
         block = encode_block(height, time_s, txs)
         self.devices.hold(state.changes)
-        return Staged(before, head, block, outcomes, entries, nodes, state.changes, records, frontier)
+        listed = list_changes(state.changes, height)
+        return Staged(before, head, block, outcomes, entries, nodes, state.changes, records, listed, frontier)
 
     def commit(self, staged: Staged) -> None:
         """Moves on to a block that the store now holds."""

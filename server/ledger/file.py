@@ -13,12 +13,14 @@ import aiosqlite
 
 from shared import merkle
 from shared.errors import Unavailable, VerifyError
-from shared.state import Receipt, decode_receipt
+from shared.state import STATE_KEY_BYTES_MAX, Receipt, decode_receipt
 
 from ..failpoints import reach
 from ..store.sqlite import read_only
 from .core import Head, Staged
+from .lists import LISTED_KINDS, Listed, list_changes
 
+PAGE = 1000
 MIGRATIONS = Path(__file__).parent / "migrations"
 _HEAD = "SELECT height, time_s, app_hash, log_size, state_root FROM head"
 _MOVE_HEAD = """UPDATE head SET height = ?, time_s = ?, app_hash = ?, log_size = ?, state_root = ?, checkpoint = ?
@@ -41,6 +43,12 @@ class LedgerReader:
         except sqlite3.OperationalError as error:
             raise Unavailable(400, f"the ledger cannot be read: {error}") from error
         return None if row is None else row[0] if len(row) == 1 else row
+
+    def _all(self, sql: str, *parameters: object) -> list[Any]:
+        try:
+            return self._conn.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(400, f"the ledger cannot be read: {error}") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -71,10 +79,21 @@ class LedgerReader:
         value: bytes | None = self._one("SELECT value FROM state WHERE key = ?", key)
         return value
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of every state key that starts with `prefix`, in bytewise order."""
-        end = prefix + b"\xff" * 256  # longer than any state key
-        yield from self._conn.execute("SELECT key, value FROM state WHERE key >= ? AND key <= ? ORDER BY key", (prefix, end)).fetchall()
+    def page(self, prefix: bytes, after: bytes = b"", limit: int = PAGE) -> list[tuple[bytes, bytes]]:
+        """(key, value) of the first state keys beyond `after` that start with `prefix`, in bytewise order."""
+        end = prefix + b"\xff" * STATE_KEY_BYTES_MAX
+        return self._all(
+            "SELECT key, value FROM state WHERE key > ? AND key >= ? AND key <= ? ORDER BY key LIMIT ?", after, prefix, end, limit
+        )
+
+    def members(self, name: bytes, limit: int = PAGE, after: bytes = b"") -> list[bytes]:
+        """The first members of a list (lists.py) beyond `after`, in bytewise order."""
+        rows = self._all("SELECT member FROM listed WHERE list = ? AND member > ? ORDER BY member LIMIT ?", name, after, limit)
+        return [member for (member,) in rows]
+
+    def changed(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Nothing: this is what the last block left."""
+        return {}
 
     def record(self, place: bytes) -> bytes | None:
         """A record of the state tree."""
@@ -97,7 +116,7 @@ class LedgerReader:
 
     def entries(self, low: int, high: int) -> list[bytes]:
         """Entries low ≤ i < high."""
-        rows = self._conn.execute("SELECT data FROM entry WHERE place >= ? AND place < ? ORDER BY place", (low, high)).fetchall()
+        rows = self._all("SELECT data FROM entry WHERE place >= ? AND place < ? ORDER BY place", low, high)
         return [data for (data,) in rows]
 
     def block(self, height: int) -> bytes | None:
@@ -141,7 +160,29 @@ def writing(staged: Staged, checkpoint: bytes | None, genesis: bytes) -> Callabl
         await conn.executemany("INSERT INTO receipt VALUES (?, ?, ?)", receipts)
         await conn.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sorted(staged.values.items()))
         await conn.executemany("INSERT OR REPLACE INTO tree VALUES (?, ?)", sorted(staged.records.items()))
+        await _write_lists(conn, staged.listed)
         reach("ledger-before-commit")
+
+    return write
+
+
+async def _write_lists(conn: aiosqlite.Connection, listed: Listed) -> None:
+    await conn.executemany("INSERT OR IGNORE INTO listed VALUES (?, ?)", sorted(at for at, there in listed.items() if there))
+    await conn.executemany("DELETE FROM listed WHERE list = ? AND member = ?", sorted(at for at, there in listed.items() if not there))
+
+
+def filling_lists(reader: LedgerReader) -> Callable[[aiosqlite.Connection], Any] | None:
+    """The job that fills the lists of a file that was made before there were lists; None if they are there."""
+    if not reader.members(b"", 1):
+        return None
+
+    async def write(conn: aiosqlite.Connection) -> None:
+        for prefix in LISTED_KINDS:
+            after = b""
+            while page := reader.page(prefix, after):
+                after = page[-1][0]
+                await _write_lists(conn, list_changes(dict(page)))
+        await conn.execute("DELETE FROM listed WHERE list = x''")
 
     return write
 

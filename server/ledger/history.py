@@ -21,7 +21,8 @@ _TABLES: dict[str, tuple[str, Callable[[MemoryStore], Iterable[Any]]]] = {
     "state": ("SELECT key, value FROM state", lambda store: store.values.items()),
     "tree": ("SELECT place, record FROM tree", lambda store: store.records.items()),
     "entry": ("SELECT place, data FROM entry", lambda store: enumerate(store.entries)),
-    "receipt": ("SELECT identity, place, final FROM receipt", lambda store: store.receipts),
+    "receipt": ("SELECT identity, place, final FROM receipt", lambda store: ((*at, final) for at, final in store.receipts.items())),
+    "listed": ("SELECT list, member FROM listed", lambda store: store.listed),
     "log_node": ("SELECT level, place, hash FROM log_node", lambda store: ((*at, node) for at, node in store.nodes.items())),
 }
 

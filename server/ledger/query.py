@@ -3,7 +3,7 @@
 In: ids and state keys. Out: decoded values; LedgerProof of one committed block. Never answers from a block that is not durable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from shared.errors import DecodeError, Unavailable, VerifyError
 
 from . import tree
 from .core import LedgerCore
-from .file import LedgerReader
+from .file import PAGE, LedgerReader
+from .lists import NUMBER_BYTES, votes_due_list
 from .state import prefix_of
 from .values import (
     FirmwareValue,
@@ -85,9 +86,10 @@ class LedgerQueries:
         """Committed value of a state key."""
         return self._reader.get(key)
 
-    def iterate(self, kind: str, *parts: object) -> Iterator[tuple[bytes, bytes]]:
-        """Committed (key, value) of one kind ("device", "point", …) by key; further parts narrow it, as the origin for "batch"."""
-        return self._reader.iterate(prefix_of(kind, *parts))
+    def page(self, kind: str, *parts: object, after: bytes = b"", limit: int = PAGE) -> list[tuple[bytes, bytes]]:
+        """Committed (key, value) of one kind ("device", "point", …) by key, the first ones beyond the state key `after`; further parts
+        narrow it, as the origin for "batch"."""
+        return self._reader.page(prefix_of(kind, *parts), after, limit)
 
     def org(self, org: bytes) -> OrgValue | None:
         """An organization."""
@@ -130,6 +132,12 @@ class LedgerQueries:
         """A batch and its votes."""
         data = self.get(state.batch_key(origin, number))
         return None if data is None else state.decode_batch_value(data)
+
+    def votes_due(self, origin: str, kid: bytes, after: int = -1, limit: int = PAGE) -> list[int]:
+        """Numbers of the first batches beyond `after` that the validator is to vote on and has not."""
+        start = b"" if after < 0 else after.to_bytes(NUMBER_BYTES, "big")
+        members = self._reader.members(votes_due_list(origin, kid), limit, start)
+        return [int.from_bytes(member, "big") for member in members]
 
     def validators(self) -> list[tuple[bytes, int]]:
         """(kid, power) by kid."""

@@ -12,6 +12,7 @@ from shared import cose
 from .blocks import decode_block
 from .core import Head, LedgerCore, Staged, stage_genesis
 from .genesis import decode_genesis
+from .lists import Listed
 from .state import MapState
 
 
@@ -23,7 +24,8 @@ class MemoryStore(MapState):
     records: dict[bytes, bytes] = field(default_factory=dict)
     nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
     entries: list[bytes] = field(default_factory=list)
-    receipts: list[tuple[bytes, int, bool]] = field(default_factory=list)
+    receipts: dict[tuple[bytes, int], bool] = field(default_factory=dict)
+    listed: Listed = field(default_factory=dict)
 
     def record(self, place: bytes) -> bytes | None:
         """A record of the state tree."""
@@ -38,10 +40,14 @@ class MemoryStore(MapState):
         self.values.update(staged.values)
         self.records.update(staged.records)
         self.nodes.update({(level, place): node for level, place, node in staged.log_nodes})
-        self.receipts.extend(
-            (outcome.receipt.identity, place, outcome.final) for place, outcome in enumerate(staged.outcomes, len(self.entries))
-        )
+        for place, outcome in enumerate(staged.outcomes, len(self.entries)):
+            self.receipts[outcome.receipt.identity, place] = outcome.final
         self.entries.extend(staged.entries)
+        for at, listed in staged.listed.items():
+            if listed:
+                self.listed[at] = True
+            else:
+                self.listed.pop(at, None)
 
 
 @dataclass(frozen=True, slots=True)

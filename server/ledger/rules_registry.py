@@ -13,6 +13,7 @@ from shared.state import firmware_key, key_key, org_key, point_key
 
 from .bodies import ADMIN, ID_BYTES, INSTALLER
 from .context import Context, check_new, check_own, check_role, need
+from .lists import admins_list
 from .state import Overlay, prefix_of
 from .values import (
     FirmwareValue,
@@ -71,15 +72,18 @@ def revoke_key(state: Overlay, context: Context) -> None:
     check_own(context, key.org, "key")
     if key.to_height is not None:
         raise RuleError(307, "the key is revoked already")
-    if ADMIN in key.roles and count_admins(state, key.org, context.height) == 1:
+    if ADMIN in key.roles and not has_other_admin(state, key.org, kid):
         raise RuleError(304, "an organization keeps its last admin")
     state.put(key_key(kid), encode_key(replace(key, to_height=context.height)))
 
 
-def count_admins(state: Overlay, org: bytes, height: int) -> int:
-    """Admins of an organization whose keys are live at a height."""
-    keys = (decode_key(value) for _, value in state.iterate(prefix_of("key")))
-    return sum(key.org == org and ADMIN in key.roles and key.live_at(height) for key in keys)
+def has_other_admin(state: Overlay, org: bytes, kid: bytes) -> bool:
+    """Whether an organization has a live admin beside this key. Reads the keys changed since the last block, and so many members of the
+    list of admins that one must be left if there is one."""
+    changed = {key: decode_key(value) for key, value in state.changed(prefix_of("key")).items()}
+    if any(key != key_key(kid) and value.org == org and ADMIN in value.roles and value.to_height is None for key, value in changed.items()):
+        return True
+    return any(member != kid and key_key(member) not in changed for member in state.members(admins_list(org), len(changed) + 2))
 
 
 def create_point(state: Overlay, context: Context) -> None:

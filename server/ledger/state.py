@@ -4,7 +4,6 @@ In: a Reader of what is committed. Out: an Overlay whose `changes` are the diffe
 on the ledger is ever removed.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from shared import cbor
@@ -16,8 +15,11 @@ class Reader(Protocol):
     def get(self, key: bytes) -> bytes | None:
         """Value of a key."""
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of every key that starts with `prefix`, in bytewise order."""
+    def members(self, name: bytes, limit: int) -> list[bytes]:
+        """The first members of a list (lists.py) as the last block left it."""
+
+    def changed(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Values of keys that start with `prefix`, as far as they were put since the last block."""
 
 
 class Overlay:
@@ -38,11 +40,13 @@ class Overlay:
         """Sets a key here only."""
         self.changes[key] = value
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of both layers in bytewise order."""
-        found = dict(self._base.iterate(prefix))
-        found.update((key, value) for key, value in self.changes.items() if key.startswith(prefix))
-        yield from sorted(found.items())
+    def members(self, name: bytes, limit: int) -> list[bytes]:
+        """The first members of a list as the last block left it: what was put since is in changed()."""
+        return self._base.members(name, limit)
+
+    def changed(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Values put since the last block under keys that start with `prefix`, of all layers."""
+        return self._base.changed(prefix) | {key: value for key, value in self.changes.items() if key.startswith(prefix)}
 
     def absorb(self, other: "Overlay") -> None:
         """Takes over the changes of an overlay that stood on this one."""
@@ -54,14 +58,19 @@ class MapState:
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
+        self.listed: dict[tuple[bytes, bytes], bool] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a key."""
         return self.values.get(key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) in bytewise order."""
-        yield from sorted((key, value) for key, value in self.values.items() if key.startswith(prefix))
+    def members(self, name: bytes, limit: int) -> list[bytes]:
+        """The first members of a list."""
+        return sorted(member for found, member in self.listed if found == name)[:limit]
+
+    def changed(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Nothing: this is what the last block left."""
+        return {}
 
 
 KIND_PARTS = {"org": 2, "key": 2, "nonce": 2, "point": 2, "firmware": 2, "device": 2, "log": 2, "batch": 3}

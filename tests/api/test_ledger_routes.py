@@ -5,7 +5,9 @@ from hashlib import sha256
 from typing import Any
 
 import httpx
+import pytest
 
+from server.api import ledger as ledger_routes
 from server.keystore import SigningKey
 from shared import ids
 from tests.api.conftest import World
@@ -101,6 +103,34 @@ def test_lists_go_page_by_page(play: Any) -> None:
             seen += [row["point"] for row in page]
             after = f"&after={page[-1]['point']}"
         assert len(seen) == len(set(seen)) == 5
+
+    play(story)
+
+
+def test_a_list_is_read_in_pages_and_never_further_than_asked(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_routes, "PAGE", 2)
+
+    async def story(world: World) -> None:
+        for i in range(5):
+            await world.transact("admin", "point.create", {1: f"P{i}", 2: None, 3: "UTC"})
+        ledger, asked = world.backend.ledger, []
+        real = ledger.page
+
+        def page(kind: str, *, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+            rows = real(kind, after=after, limit=limit)
+            asked.append((limit, len(rows)))
+            return rows
+
+        monkeypatch.setattr(ledger, "page", page)
+        whole = [row["point"] for row in (await world.http.get("/v1/points")).json()]
+        assert len(whole) == 5 and asked == [(2, 2), (2, 2), (2, 1)]
+        for limit in range(1, 7):
+            asked.clear()
+            assert [row["point"] for row in (await world.http.get(f"/v1/points?limit={limit}")).json()] == whole[:limit]
+            assert sum(read for _, read in asked) == min(limit, 5)
+        for place, point in enumerate(whole):
+            assert [row["point"] for row in (await world.http.get(f"/v1/points?after={point}")).json()] == whole[place + 1 :]
+        assert (await world.http.get(f"/v1/points?after={ids.encode_id(ids.POINT, bytes([255]) * 10)}")).json() == []
 
     play(story)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.ledger import anchor as anchor_module
+from server.ledger import judging
 from shared.errors import RuleError, VerifyError
 from shared.state import LIVE, SUSPENDED, check_counts
 from tests.evidence.fleet import ORIGIN, Device
@@ -103,7 +104,7 @@ def test_a_damaged_log_gets_no_vote_at_all(tmp_path: Path) -> None:
 
 
 def test_more_objections_than_a_vote_can_name_withhold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchor_module, "OBJECTIONS_MAX", 2)
+    monkeypatch.setattr(judging, "OBJECTIONS_MAX", 2)
 
     async def story() -> None:
         meter = Device("m1")

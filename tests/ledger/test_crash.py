@@ -37,7 +37,7 @@ def check_file(home: Path) -> bytes:
     try:
         replay, head = replay_blocks(GENESIS, reader.blocks()), reader.head()
         assert replay.head == head
-        assert dict(reader.iterate(b"")) == replay.store.values
+        assert dict(reader.rows("SELECT key, value FROM state")) == replay.store.values
         assert reader.entries(0, head.log_size + 9) == replay.store.entries
         assert dict(reader._conn.execute("SELECT place, record FROM tree").fetchall()) == replay.store.records
         nodes = {(level, place): node for level, place, node in reader._conn.execute("SELECT level, place, hash FROM log_node")}

@@ -55,8 +55,26 @@ def test_a_receipt_comes_after_the_durable_block(tmp_path: Path) -> None:
         assert (receipt.height, receipt.index, receipt.code) == (1, 0, 0)
         assert ledger.receipt(receipt.identity) == receipt
         assert (ledger.height, ledger.log_size, ledger.nonce(ADMIN.kid)) == (1, 2, 1)
-        assert [value.name for _, value in ((key, ledger.point(cbor.decode(key)[1])) for key, _ in ledger.iterate("point"))] == ["roof"]
+        assert [value.name for _, value in ((key, ledger.point(cbor.decode(key)[1])) for key, _ in ledger.page("point"))] == ["roof"]
         assert ledger.receipt(b"?" * 32) is None
+
+    run(tmp_path, scenario)
+
+
+def test_pages_of_one_kind_in_order(tmp_path: Path) -> None:
+    async def scenario(ledger: EmbeddedLedger) -> None:
+        await asyncio.gather(*(ledger.submit(point(nonce)) for nonce in range(7)))
+        whole = ledger.page("point")
+        assert len(whole) == 7 and whole == sorted(whole) and {cbor.decode(key)[0] for key, _ in whole} == {"point"}
+        for limit in (1, 3, 7, 8):
+            found, after = [], b""
+            while page := ledger.page("point", after=after, limit=limit):
+                assert len(page) <= limit
+                found, after = found + page, page[-1][0]
+            assert found == whole
+        assert ledger.page("point", after=state.key_key(b"")) == whole, "a key of another kind before them"
+        assert ledger.page("point", after=b"\xff") == [] and ledger.page("device") == []
+        assert [cbor.decode(key)[1] for key, _ in ledger.page("log", ORIGIN)] == [ORIGIN] and ledger.page("log", "other") == []
 
     run(tmp_path, scenario)
 
@@ -485,7 +503,7 @@ def test_batches_and_votes_through_the_engine(tmp_path: Path) -> None:
         for name in ("v1", "v2"):
             await ledger.submit(build_tx(VALIDATORS[name], CHAIN, ORG, 0, "vote", {1: ORIGIN, 2: 0, 3: leaf, 4: []}))
         state.check_counts(ledger.batch(ORIGIN, 0), 0)
-        assert [number for key, _ in ledger.iterate("batch", ORIGIN) for number in [cbor.decode(key)[2]]] == [0]
+        assert [number for key, _ in ledger.page("batch", ORIGIN) for number in [cbor.decode(key)[2]]] == [0]
         assert len(ledger.validators()) == 3 and ledger.key(NODE.kid).roles == ("node",)
         assert ledger.org(ORG).founding and ledger.firmware(b"?" * 32) is None and ledger.device(b"\x01" * 17) is None
 

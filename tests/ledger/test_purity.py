@@ -37,6 +37,7 @@ PURE = [
     "core",
     "devices",
     "genesis",
+    "lists",
     "replay",
     "rules",
     "rules_batches",

@@ -23,11 +23,12 @@ def test_layers_read_as_one_map(base: dict, middle: dict, top: dict, prefix: byt
     for key, value in top.items():
         upper.put(key, value)
     whole = base | middle | top
-    assert list(upper.iterate(prefix)) == sorted(item for item in whole.items() if item[0].startswith(prefix))
+    put = {key: value for key, value in (middle | top).items() if key.startswith(prefix)}
+    assert upper.changed(prefix) == put and lower.changed(b"") == middle and store.changed(b"") == {}
     assert all(upper.get(key) == whole.get(key) for key in [*whole, b"missing"])
-    assert dict(lower.iterate(b"")) == base | middle and store.values == base
+    assert store.values == base
     lower.absorb(upper)
-    assert dict(lower.iterate(b"")) == whole and store.values == base
+    assert lower.changed(b"") == middle | top and store.values == base
 
 
 def test_prefixes_are_of_one_kind() -> None:

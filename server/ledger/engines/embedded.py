@@ -19,7 +19,7 @@ from shared.state import Receipt
 from ...failpoints import reach
 from ...store.sqlite import Writer, open_database
 from ..core import Head, LedgerCore, stage_genesis
-from ..file import MIGRATIONS, LedgerReader, writing
+from ..file import MIGRATIONS, LedgerReader, filling_lists, writing
 from ..genesis import Genesis, decode_genesis
 from ..publish import ROUND_ENTRIES_MAX, Publisher, TilePublisher
 from ..query import LedgerQueries
@@ -237,11 +237,12 @@ def _fail(waiting: list[Waiting], error: Exception) -> None:
 async def _begin(conn: aiosqlite.Connection, reader: LedgerReader, genesis: Genesis) -> Head:
     """The committed head; writes the genesis state into a new file first."""
     stored = reader.genesis()
-    if stored is None:
-        async with Writer(conn) as writer:
-            await writer.run(writing(stage_genesis(genesis), None, genesis.data))
-    elif stored != genesis.data:
+    if stored is not None and stored != genesis.data:
         raise VerifyError(242, "this ledger was begun with another genesis")
+    work = writing(stage_genesis(genesis), None, genesis.data) if stored is None else filling_lists(reader)
+    if work is not None:
+        async with Writer(conn) as writer:
+            await writer.run(work)
     head = reader.head()
     if head is None:
         raise VerifyError(271, "the ledger has no head")

@@ -93,4 +93,5 @@ CODES = {
     441: "meter-refused",
     450: "not-anchored-yet",
     460: "program-unavailable",
+    470: "statement-set-aside",
 }

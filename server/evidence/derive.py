@@ -10,6 +10,7 @@ from typing import Any
 
 import aiosqlite
 
+from server.store.sqlite import fetch
 from shared import cbor
 from shared.statement import COUNT_MAX
 from shared.types import ChannelTable, Reading, Statement
@@ -105,7 +106,7 @@ class Deriver:
     async def _overlaps(self, device: bytes, first: int, last: int) -> list[bytes]:
         """Identities of readings statements that hold one of the sequences, in log order."""
         query = "SELECT identity FROM statements WHERE device = ? AND first_seq BETWEEN ? AND ? AND last_seq >= ? ORDER BY log_index"
-        rows = await self._conn.execute_fetchall(query, (device, max(first - COUNT_MAX, 0), last, first))
+        rows = await fetch(self._conn, query, (device, max(first - COUNT_MAX, 0), last, first))
         here = [row[1] for row in self.derived.statements if row[2] == device and row[8] is not None and row[8] <= last and row[9] >= first]
         return [row[0] for row in rows] + here
 
@@ -120,7 +121,7 @@ class Deriver:
 
     async def _nearest(self, s: Statement, order: str, rank: Any) -> Sequence[Any] | None:
         query = f"SELECT * FROM rollups WHERE device = ? AND channel = ? AND {order}, log_index LIMIT 1"  # noqa: S608
-        rows: list[Sequence[Any]] = [*await self._conn.execute_fetchall(query, (s.device, s.channel, s.first_seq))]
+        rows: list[Sequence[Any]] = [*await fetch(self._conn, query, (s.device, s.channel, s.first_seq))]
         rows += [row for row in self.derived.rollups if row[1] == s.device and row[2] == s.channel and rank(row[3]) is not None]
         return min(rows, key=lambda row: (rank(row[3]), row[0]), default=None)
 
@@ -150,13 +151,13 @@ async def known_identities(conn: aiosqlite.Connection, identities: Sequence[byte
     for start in range(0, len(identities), 500):
         part = identities[start : start + 500]
         marks = ",".join("?" * len(part))
-        found.update(row[0] for row in await conn.execute_fetchall(f"SELECT identity FROM statements WHERE identity IN ({marks})", part))  # noqa: S608
+        found.update(row[0] for row in await fetch(conn, f"SELECT identity FROM statements WHERE identity IN ({marks})", part))  # noqa: S608
     return found
 
 
 async def read_chain(conn: aiosqlite.Connection, device: bytes) -> Chain:
     """The committed chain of a device; an empty one before its first statement."""
-    for row in await conn.execute_fetchall("SELECT state FROM chains WHERE device = ?", (device,)):
+    for row in await fetch(conn, "SELECT state FROM chains WHERE device = ?", (device,)):
         return decode_chain(row[0])
     return Chain()
 

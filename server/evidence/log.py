@@ -8,29 +8,34 @@ it is still the old one → publish the checkpoint → answer. Whatever happens 
 """
 
 import asyncio
-import sqlite3
-import time
-from collections import deque
-from dataclasses import dataclass, field
+import logging
+import traceback
+from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Protocol, Self
-
-import aiosqlite
 
 from server.failpoints import reach
 from shared import merkle, note
 from shared.errors import DecodeError, MeterproofError, Unavailable, VerifyError
 from shared.types import Ack
 
-from .derive import Derived, Deriver, Entry, known_identities, read_chain, write_derived
-from .rows import Arrival, EvidenceStore, Head
+from .admission import Admission, Logged, Waiting, fail
+from .chain import Chain
+from .derive import Derived, Deriver, known_identities, read_chain
+from .head import add_rows, begin_head, cut_rows, swap_head
+from .rows import EvidenceStore, Head
 from .tiles import TileReader, TileWriter, write_file
 
 QUEUE_MAX = 4096
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 ROUND_MAX = 512
 ROUND_AGE_S = 0.05
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 5.0
+ASIDE_MAX = 1024
+SET_ASIDE = 470
 CHECKPOINT = "checkpoint"
+_LOG = logging.getLogger("meterproof.evidence")
 
 
 class Signing(Protocol):
@@ -42,36 +47,9 @@ class Signing(Protocol):
         """64 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A statement that ingest let in: its bytes, what came beside it, and what it is judged by."""
-
-    data: bytes
-    entry: Entry
-    arrival: Arrival
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A statement is durable: at `index` (None for a duplicate). `ack` is set on the last answer of a round to each device."""
-
-    index: int | None
-    ack: Ack | None
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    admission: Admission
-    future: "asyncio.Future[Logged]"
-    index: int | None = None
-    size_bytes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.size_bytes = len(self.admission.data) + len(self.admission.arrival.body or b"")
-
-
 class EvidenceLog:
-    """One origin's log. `head` and `reader` show what is committed; `checked_from`: entries from there on were checked by this process."""
+    """One origin's log. `head` and `reader` show what is committed; `checked_from`: entries from there on were checked by this process;
+    `trouble`: why nothing can be logged now."""
 
     def __init__(self, directory: Path, store: EvidenceStore, origin: str, key: Signing) -> None:
         self.directory = directory
@@ -81,11 +59,13 @@ class EvidenceLog:
         self.reader = TileReader(directory)
         self.head = Head(origin, 0, merkle.EMPTY_ROOT, b"")
         self.checked_from = 0
+        self.trouble: MeterproofError | None = None
         self._key = key
         self._tiles: TileWriter | None = None
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._aside: OrderedDict[bytes, None] = OrderedDict()
 
     @classmethod
     async def open(cls, directory: Path, store: EvidenceStore, origin: str, key: Signing) -> Self:
@@ -101,7 +81,9 @@ class EvidenceLog:
 
     def enqueue(self, admission: Admission) -> "asyncio.Future[Logged]":
         """The same without waiting; the order of calls is the order in the log."""
-        waiting = _Waiting(admission, asyncio.get_running_loop().create_future())
+        waiting = Waiting(admission, asyncio.get_running_loop().create_future())
+        if waiting.identity in self._aside:
+            raise Unavailable(400, "set aside since this program started")
         if len(self._queue) >= QUEUE_MAX or self._queued_bytes + waiting.size_bytes > QUEUE_BYTES_MAX:
             raise Unavailable(420, "too many statements wait")
         self._queue.append(waiting)
@@ -110,7 +92,8 @@ class EvidenceLog:
         return waiting.future
 
     async def run(self) -> None:
-        """Sequences until cancelled; what still waits then gets no answer."""
+        """Sequences until cancelled; what still waits then gets no answer. A store that cannot write is tried again with back-off."""
+        backoff_s = 0.0
         try:
             while True:
                 await self._wake.wait()
@@ -119,61 +102,112 @@ class EvidenceLog:
                 await self.sequence()
                 if not self._queue:
                     self._wake.clear()
+                backoff_s = min(max(2 * backoff_s, BACKOFF_FIRST_S), BACKOFF_MAX_S) if self.trouble else 0.0
+                await asyncio.sleep(backoff_s)
         finally:
-            _fail(self._queue, Unavailable(400, "the log was closed"))
+            fail(self._queue, Unavailable(400, "the log was closed"))
 
     async def sequence(self) -> None:
-        """One round over what waits."""
+        """One round over what waits. One that fails on no error of ours is halved, until the statement that does it stands alone."""
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), ROUND_MAX))]
         self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
+        parts = deque([batch])
+        try:
+            while parts:
+                part = parts.popleft()
+                error = await self._attempt(part)
+                if error is None:
+                    continue
+                if len(part) > 1:
+                    parts.extendleft((part[len(part) // 2 :], part[: len(part) // 2]))
+                else:
+                    self._set_aside(part[0], error)
+        except VerifyError as error:
+            fail(batch, error)
+            raise
+        except BaseException:
+            fail(batch, Unavailable(400, "the log was closed"))
+            raise
+
+    async def _attempt(self, batch: list[Waiting]) -> Exception | None:
+        """One round over these, or the fault of this program that it ran into. Raises VerifyError when someone else changed the log."""
         try:
             if self._tiles is None:
                 await self._recover()
-            await self._round(batch)
+            try:
+                await self._round(batch)
+            except (MeterproofError, OSError):
+                raise
+            except Exception as error:  # of one statement, perhaps: it must not keep the others from being logged
+                self._tiles = None
+                return error
         except (MeterproofError, OSError) as error:
             self._tiles = None  # whatever was half done: the next round starts from the trusted head
-            _fail(batch, error if isinstance(error, MeterproofError) else Unavailable(400, f"the log cannot be written: {error.strerror}"))
             if isinstance(error, VerifyError):
                 raise
-        except BaseException:
-            _fail(batch, Unavailable(400, "the log was closed"))
-            raise
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            typed = error if isinstance(error, Unavailable) else Unavailable(400, f"the log cannot be written: {why}")
+            self._note_trouble(typed)
+            fail(batch, typed)
+        else:
+            self._note_trouble(None)
+        return None
 
-    async def _round(self, batch: list[_Waiting]) -> None:
+    def _note_trouble(self, error: MeterproofError | None) -> None:
+        if error is not None and self.trouble is None:
+            _LOG.error("nothing can be logged or acked now: %s", error)
+        elif error is None and self.trouble is not None:
+            _LOG.warning("the log takes statements again")
+        self.trouble = error
+
+    def _set_aside(self, waiting: Waiting, error: Exception) -> None:
+        """Not logged and not acked, so its device keeps it; asked for again only by the next start, perhaps of a mended program."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fault = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"  # not its text: that may hold anything
+        _LOG.error("statement %s of device %s is set aside: %s", waiting.identity.hex(), waiting.device.hex(), fault)
+        self._aside[waiting.identity] = None
+        if len(self._aside) > ASIDE_MAX:
+            self._aside.popitem(last=False)
+        fail([waiting], Unavailable(SET_ASIDE, f"a fault of this program: {fault}"))
+
+    async def _round(self, batch: list[Waiting]) -> None:
         deriver = Deriver(self.store.reader)
         fresh = await self._sort_out(batch, deriver)
         if fresh:
             await self._commit(fresh, deriver.derived)
         await self._answer(batch, deriver)
 
-    async def _sort_out(self, batch: list[_Waiting], deriver: Deriver) -> list[_Waiting]:
+    async def _sort_out(self, batch: list[Waiting], deriver: Deriver) -> list[Waiting]:
         """Gives each new identity its index and derives from it; one that cannot be taken now gets its error."""
         known = await known_identities(self.store.reader, [w.admission.entry.identity for w in batch])
-        fresh: list[_Waiting] = []
+        fresh: list[Waiting] = []
         for waiting in batch:
             entry = waiting.admission.entry
             if entry.identity in known:
                 continue
             try:
                 await deriver.add(self.head.size + len(fresh), entry)
-            except MeterproofError as error:  # too many holes, or its chain was damaged: the others go on
-                _fail([waiting], error)
+            except (DecodeError, Unavailable) as error:
+                if error.code == 400:
+                    raise  # the store cannot be read: that is nobody's statement
+                fail([waiting], error)  # too many holes, or its chain was damaged: the others go on
                 continue
             waiting.index = self.head.size + len(fresh)
             known.add(entry.identity)
             fresh.append(waiting)
         return fresh
 
-    async def _commit(self, fresh: list[_Waiting], derived: Derived) -> None:
+    async def _commit(self, fresh: list[Waiting], derived: Derived) -> None:
         assert self._tiles is not None
-        await self.store.writer.run(lambda conn: _add_rows(conn, fresh))
+        rows = [w.row() for w in fresh]
+        await self.store.writer.run(lambda conn: add_rows(conn, rows))
         await asyncio.to_thread(self._tiles.write_entries, [w.admission.data for w in fresh])
         reach("entries-written")
         await asyncio.to_thread(self._tiles.write_tiles)
         reach("tiles-written")
         head = self._sign_head(self._tiles.size, self._tiles.root())
         reach("checkpoint-signed")
-        await self.store.writer.run(lambda conn: _swap_head(conn, self.head, head, derived))
+        await self.store.writer.run(lambda conn: swap_head(conn, self.head, head, derived))
         reach("head-swapped")
         await self._publish(head)
         reach("published")
@@ -191,21 +225,24 @@ class EvidenceLog:
         async with self.moved:
             self.moved.notify_all()
 
-    async def _answer(self, batch: list[_Waiting], deriver: Deriver) -> None:
-        last = {w.admission.entry.statement.device: w for w in batch if not w.future.done()}
+    async def _answer(self, batch: list[Waiting], deriver: Deriver) -> None:
+        last = {w.device: w for w in batch if not w.future.done()}
         for waiting in batch:
-            device = waiting.admission.entry.statement.device
             ack = None
-            if last.get(device) is waiting:
-                chain = await deriver.chain(device)
-                ack = Ack(self.origin, device, chain.next_seq, chain.head_identity, chain.missing(), self.head.size)
+            if last.get(waiting.device) is waiting:
+                try:
+                    ack = self._ack(waiting.device, await deriver.chain(waiting.device))
+                except MeterproofError as error:  # its chain is damaged: no ack for this device, but for the others
+                    fail([waiting], error)
             if not waiting.future.done():
                 waiting.future.set_result(Logged(waiting.index, ack))
 
+    def _ack(self, device: bytes, chain: Chain) -> Ack:
+        return Ack(self.origin, device, chain.next_seq, chain.head_identity, chain.missing(), self.head.size)
+
     async def ack_of(self, device: bytes) -> Ack:
         """What the log holds of a device, as an ack would say it now."""
-        chain = await read_chain(self.store.reader, device)
-        return Ack(self.origin, device, chain.next_seq, chain.head_identity, chain.missing(), self.head.size)
+        return self._ack(device, await read_chain(self.store.reader, device))
 
     async def _recover(self) -> None:
         """From the trusted head: forgets rows and tiles that it never reached, and publishes it, wherever a crash or an error came."""
@@ -214,10 +251,10 @@ class EvidenceLog:
             raise VerifyError(270, "more of the log is published than the store holds: an old copy was put back")
         if head is None:
             head = self._sign_head(0, merkle.EMPTY_ROOT)
-            await self.store.writer.run(lambda conn: _begin(conn, head))
+            await self.store.writer.run(lambda conn: begin_head(conn, head))
         if head.origin != self.origin:
             raise VerifyError(270, f"this is the log of {head.origin}")
-        await self.store.writer.run(lambda conn: _cut_rows(conn, head.size))
+        await self.store.writer.run(lambda conn: cut_rows(conn, head.size))
         self._tiles = await asyncio.to_thread(TileWriter, self.directory, head.size)
         if self._tiles.root() != head.root:
             raise VerifyError(270, "the tiles do not make the root that this node signed")
@@ -231,39 +268,3 @@ def _published_size(path: Path) -> int:
         return int(note.decode_checkpoint(note.decode_note(path.read_bytes()).text).size)
     except (FileNotFoundError, DecodeError):
         return 0
-
-
-def _fail(batch: "list[_Waiting] | deque[_Waiting]", error: MeterproofError) -> None:
-    for waiting in batch:
-        if not waiting.future.done():
-            waiting.future.set_exception(error)
-            waiting.future.exception()  # nobody may be waiting any more; that is no reason for a warning
-
-
-async def _add_rows(conn: aiosqlite.Connection, fresh: list[_Waiting]) -> None:
-    rows = []
-    for waiting in fresh:
-        arrival = waiting.admission.arrival
-        rows.append((waiting.index, arrival.received_s, arrival.height, int(arrival.table_known), arrival.salt, arrival.body))
-    try:
-        await conn.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
-    except sqlite3.IntegrityError as error:
-        raise VerifyError(270, "someone else writes to this log") from error
-
-
-async def _swap_head(conn: aiosqlite.Connection, old: Head, new: Head, derived: Derived) -> None:
-    """The commit point: the only place where the head moves, and only from the head this process knows."""
-    query = "UPDATE head SET size = ?, root = ?, checkpoint = ? WHERE origin = ? AND size = ? AND root = ?"
-    cursor = await conn.execute(query, (new.size, new.root, new.checkpoint, old.origin, old.size, old.root))
-    if cursor.rowcount != 1:
-        raise VerifyError(270, "the head was moved by someone else")
-    await conn.execute("INSERT INTO checkpoints VALUES (?, ?)", (new.size, time.time_ns() // 1_000_000))
-    await write_derived(conn, derived)
-
-
-async def _begin(conn: aiosqlite.Connection, head: Head) -> None:
-    await conn.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?)", (head.origin, head.size, head.root, head.checkpoint))
-
-
-async def _cut_rows(conn: aiosqlite.Connection, size: int) -> None:
-    await conn.execute("DELETE FROM rows WHERE log_index >= ?", (size,))

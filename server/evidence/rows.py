@@ -12,7 +12,7 @@ from typing import Any
 
 import aiosqlite
 
-from server.store.sqlite import Writer, open_database, open_reader
+from server.store.sqlite import Writer, fetch, open_database, open_reader
 from shared import cbor, channel
 from shared.errors import VerifyError
 from shared.statement import COUNT_MAX
@@ -56,7 +56,7 @@ class EvidenceStore:
 
     async def head(self) -> Head | None:
         """The trusted row; None before the log was first opened."""
-        for row in await self.reader.execute_fetchall("SELECT origin, size, root, checkpoint FROM head"):
+        for row in await fetch(self.reader, "SELECT origin, size, root, checkpoint FROM head"):
             return Head(*row)
         return None
 
@@ -67,12 +67,12 @@ class EvidenceStore:
     async def arrivals(self, low: int, high: int) -> dict[int, Arrival]:
         """By log index low ≤ i < high, at most RANGE_MAX of them."""
         query = "SELECT log_index, received_s, height, table_known, salt, body FROM rows WHERE log_index >= ? AND log_index < ?"
-        rows = await self.reader.execute_fetchall(query, (low, min(high, low + RANGE_MAX)))
+        rows = await fetch(self.reader, query, (low, min(high, low + RANGE_MAX)))
         return {row[0]: Arrival(row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows}
 
     async def channel_table(self, table_hash: bytes) -> bytes | None:
         """A channel table by its hash. Raises VerifyError 272 if the stored bytes were changed."""
-        for row in await self.reader.execute_fetchall("SELECT body FROM channel_tables WHERE hash = ?", (table_hash,)):
+        for row in await fetch(self.reader, "SELECT body FROM channel_tables WHERE hash = ?", (table_hash,)):
             if channel.table_hash(row[0]) != table_hash:
                 raise VerifyError(272, "a stored channel table was changed")
             return bytes(row[0])
@@ -90,13 +90,13 @@ class EvidenceStore:
     async def find_reading(self, device: bytes, seq: int) -> int | None:
         """Log index of the first readings statement that holds the sequence."""
         query = "SELECT min(log_index) FROM statements WHERE device = ? AND first_seq BETWEEN ? AND ? AND last_seq >= ?"
-        for row in await self.reader.execute_fetchall(query, (device, max(seq - COUNT_MAX, 0), seq, seq)):
+        for row in await fetch(self.reader, query, (device, max(seq - COUNT_MAX, 0), seq, seq)):
             return None if row[0] is None else int(row[0])
         return None
 
     async def index_of(self, identity: bytes) -> int | None:
         """Log index of a statement."""
-        for row in await self.reader.execute_fetchall("SELECT log_index FROM statements WHERE identity = ?", (identity,)):
+        for row in await fetch(self.reader, "SELECT log_index FROM statements WHERE identity = ?", (identity,)):
             return int(row[0])
         return None
 
@@ -104,7 +104,7 @@ class EvidenceStore:
         """(device, kid) → log indices of its statements with low ≤ index < high."""
         found: dict[tuple[bytes, bytes], list[int]] = {}
         query = "SELECT device, kid, log_index FROM statements WHERE log_index >= ? AND log_index < ? ORDER BY log_index"
-        for device, kid, index in await self.reader.execute_fetchall(query, (low, high)):
+        for device, kid, index in await fetch(self.reader, query, (low, high)):
             found.setdefault((device, kid), []).append(index)
         return found
 
@@ -118,7 +118,7 @@ class EvidenceStore:
                 where.append(f"{column} = ?")
                 values.append(value)
         query = f"SELECT log_index, device, kind, detail FROM findings WHERE {' AND '.join(where)} ORDER BY log_index, place LIMIT ?"  # noqa: S608
-        rows = await self.reader.execute_fetchall(query, (*values, min(limit, RANGE_MAX)))
+        rows = await fetch(self.reader, query, (*values, min(limit, RANGE_MAX)))
         return [{"log_index": row[0], "device": row[1], "kind": row[2], "detail": row[3]} for row in rows]
 
 

@@ -8,8 +8,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
+from server.evidence.admission import Admission, Logged
 from server.evidence.derive import Entry
-from server.evidence.log import Admission, EvidenceLog, Logged
+from server.evidence.log import SET_ASIDE, EvidenceLog
 from server.evidence.rows import Arrival
 from server.keystore import SigningKey, sign_object
 from shared import attest, channel, cose, ids, messages
@@ -133,7 +134,7 @@ class Ingest:
         except VerifyError as error:
             return self._mismatch(topic, payload, opened, error)
         admission = await self._admission(opened, readings, value, height)
-        return self._answer(topic, self._log.enqueue(admission))
+        return self._answer(topic, payload, self._log.enqueue(admission))
 
     async def _admission(self, opened: checks.Opened, readings: list[Reading], value: Any, height: int) -> Admission:
         statement = opened.statement
@@ -142,12 +143,12 @@ class Ingest:
         entry = Entry(opened.signed.identity, opened.signed.kid, statement, readings, received_s, value, table)
         return Admission(opened.data, entry, Arrival(received_s, height, table is not None, opened.salt, opened.body))
 
-    async def _answer(self, topic: str, logged: Awaitable[Logged]) -> None:
+    async def _answer(self, topic: str, payload: bytes, logged: Awaitable[Logged]) -> None:
         """Waits for the commit, then acks: once for all statements of a device in one round, since acks are cumulative."""
         try:
             done = await logged
-        except MeterproofError:
-            self.counts["unavailable"] += 1
+        except MeterproofError as error:
+            await self._set_aside(topic, payload, error)
             return
         self.counts["duplicates" if done.index is None else "logged"] += 1
         if done.ack is not None:
@@ -173,8 +174,8 @@ class Ingest:
             await self._refuse(topic, opened, VerifyError(233, "the rows never matched what was signed"))
 
     async def _set_aside(self, topic: str, payload: bytes, error: MeterproofError) -> None:
-        """Into quarantine, if there is room to write at all."""
-        if isinstance(error, Unavailable):
+        """Into quarantine, if there is room to write at all; what could only not be done now comes again."""
+        if isinstance(error, Unavailable) and error.code != SET_ASIDE:
             self.counts["unavailable"] += 1
             return
         self.counts["quarantined"] += 1

@@ -9,6 +9,7 @@ from typing import Any
 import aiosqlite
 
 from server.evidence.rows import EvidenceStore
+from server.store.sqlite import fetch
 from shared.errors import MeterproofError
 
 COUNT_MAX = 1000
@@ -53,4 +54,4 @@ class Quarantine:
         """Newest first."""
         query = "SELECT id, received_s, topic, code, reason, bytes, body FROM quarantine ORDER BY id DESC LIMIT ?"
         names = ("id", "received_s", "topic", "code", "reason", "bytes", "body")
-        return [dict(zip(names, row, strict=True)) for row in await self._store.reader.execute_fetchall(query, (limit,))]
+        return [dict(zip(names, row, strict=True)) for row in await fetch(self._store.reader, query, (limit,))]

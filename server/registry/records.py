@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import aiosqlite
 
-from server.store.sqlite import Writer, open_database, open_reader
+from server.store.sqlite import Writer, fetch, open_database, open_reader
 from shared.errors import RuleError, Unavailable
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class RegistryStore:
 
     async def outstanding(self, device: bytes, unused: bool = False) -> tuple[bytes, int] | None:
         """(nonce, time sent) of the device's last challenge."""
-        async with self._reader.execute("SELECT nonce, time_s, used FROM challenge WHERE device = ?", (device,)) as cursor:
-            row = await cursor.fetchone()
-        return (row[0], row[1]) if row and not (unused and row[2]) else None
+        for nonce, time_s, used in await fetch(self._reader, "SELECT nonce, time_s, used FROM challenge WHERE device = ?", (device,)):
+            return None if unused and used else (nonce, time_s)
+        return None
 
     async def use_challenge(self, device: bytes, nonce: bytes) -> bool:
         """True for the first who uses it."""
@@ -135,8 +135,7 @@ class RegistryStore:
         await self._writer.run(work)
 
     async def _read(self, where: str, values: Iterable[object]) -> list[Attestation]:
-        async with self._reader.execute(f"SELECT {_COLUMNS} FROM attestation WHERE {where}", tuple(values)) as cursor:  # noqa: S608
-            return [Attestation(*row) for row in await cursor.fetchall()]
+        return [Attestation(*row) for row in await fetch(self._reader, f"SELECT {_COLUMNS} FROM attestation WHERE {where}", values)]  # noqa: S608
 
 
 @asynccontextmanager

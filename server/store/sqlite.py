@@ -7,7 +7,7 @@ Never commits half a job, never reports a result before its COMMIT, never opens 
 import asyncio
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -92,10 +92,25 @@ async def user_version(conn: aiosqlite.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def is_storage_error(error: BaseException) -> bool:
+    """Whether the store is at fault (full, locked, damaged), not the statement or its values."""
+    ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, ours)
+
+
+async def fetch(conn: aiosqlite.Connection, query: str, values: Iterable[Any] = ()) -> list[Sequence[Any]]:
+    """All rows of a query. Raises Unavailable 400 when the store cannot be read."""
+    try:
+        return list(await conn.execute_fetchall(query, tuple(values)))
+    except sqlite3.DatabaseError as error:
+        raise _unavailable(error) if is_storage_error(error) else error from None
+
+
 class Writer:
     """The one task that writes to a store; jobs that wait together share one COMMIT, each in its own savepoint.
 
-    A job that raises undoes only itself and gets its exception. Storage errors (sqlite3.OperationalError) become Unavailable 400.
+    A job that raises undoes only itself and gets its exception. Storage errors become Unavailable 400, and the next group begins afresh:
+    there may be room again.
     """
 
     def __init__(self, conn: aiosqlite.Connection, group_max: int = GROUP_MAX, queue_max: int = QUEUE_MAX) -> None:
@@ -160,12 +175,14 @@ class Writer:
     async def _commit_group(self, group: list[tuple[Job, asyncio.Future[Any]]]) -> None:
         done: list[tuple[asyncio.Future[Any], Any]] = []
         try:
+            if self._conn.in_transaction:  # an earlier ROLLBACK failed too
+                await self._conn.execute("ROLLBACK")
             await self._conn.execute("BEGIN IMMEDIATE")
             for work, future in group:
                 if not future.done():  # a caller that went away before its turn wants nothing written
                     await self._run_one(work, future, done)
             await self._conn.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             await self._roll_back()
             _refuse(group, _unavailable(error))
             return
@@ -183,19 +200,19 @@ class Writer:
             done.append((future, task.result()))
             return
         if not self._conn.in_transaction:  # SQLite undid the whole transaction by itself (disk full, I/O)
-            raise error if isinstance(error, sqlite3.OperationalError) else sqlite3.OperationalError("transaction lost")
+            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError("transaction lost")
         await self._conn.execute("ROLLBACK TO job")
         await self._conn.execute("RELEASE job")
-        _refuse([(work, future)], _unavailable(error) if isinstance(error, sqlite3.OperationalError) else error)
+        _refuse([(work, future)], _unavailable(error) if is_storage_error(error) else error)
 
     async def _roll_back(self) -> None:
         if self._conn.in_transaction:
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.Error):
                 await self._conn.execute("ROLLBACK")
 
 
 def _unavailable(error: BaseException) -> Unavailable:
-    refused = Unavailable(400, f"the store did not take it: {error}")
+    refused = Unavailable(400, f"the store cannot do it now: {error}")
     refused.__cause__ = error
     return refused
 

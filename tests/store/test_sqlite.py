@@ -7,7 +7,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from server.store.sqlite import Writer, open_database, open_reader, read_migrations, read_only, user_version
+from server.store.sqlite import Writer, fetch, open_database, open_reader, read_migrations, read_only, user_version
 from shared.errors import RuleError, Unavailable
 
 FIRST = "CREATE TABLE item (name TEXT PRIMARY KEY, size INTEGER NOT NULL);"
@@ -239,3 +239,48 @@ def test_closing_finishes_what_waits_and_takes_no_more(tmp_path: Path) -> None:
             await writer.run(lambda conn: add(conn, "late"))
 
     assert names(with_writer(tmp_path, scenario)) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("database disk image is malformed")])
+@pytest.mark.parametrize("at", ["BEGIN IMMEDIATE", "SAVEPOINT job", "RELEASE job", "COMMIT", "ROLLBACK"])
+def test_the_writer_outlives_a_disk_that_fails_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, error: Exception) -> None:
+    async def scenario(conn: aiosqlite.Connection, writer: Writer) -> None:
+        execute = conn.execute
+
+        def failing(sql: str, *args: object) -> object:
+            if sql == at or (at == "ROLLBACK" and sql == "COMMIT"):
+                raise error
+            return execute(sql, *args)
+
+        monkeypatch.setattr(conn, "execute", failing)
+        for _ in range(2):
+            results = await asyncio.gather(*(writer.run(lambda conn, n=n: add(conn, n)) for n in "ab"), return_exceptions=True)
+            assert [(type(result), result.code) for result in results] == [(Unavailable, 400)] * 2
+        monkeypatch.undo()
+        await writer.run(lambda conn: add(conn, "c"))
+
+    assert names(with_writer(tmp_path, scenario)) == ["c"]
+
+
+def test_reading_a_damaged_store_is_unavailable_and_our_own_mistakes_are_not(tmp_path: Path) -> None:
+    async def scenario(conn: aiosqlite.Connection, writer: Writer) -> None:
+        await writer.run(lambda conn: add(conn, "a"))
+        assert list(await fetch(conn, "SELECT name FROM item WHERE size = ?", [1])) == [("a",)]
+        with pytest.raises(Unavailable, match="400"):
+            await fetch(conn, "SELECT 1 FROM nowhere")
+        with pytest.raises(sqlite3.ProgrammingError):
+            await fetch(conn, "SELECT name FROM item WHERE size = ?", [])
+
+    with_writer(tmp_path, scenario)
+    path = tmp_path / "damaged.sqlite"
+    path.write_bytes(b"no database, but long enough to be taken for one" * 100)
+
+    async def damaged() -> None:
+        reader = await open_reader(path)
+        try:
+            await fetch(reader, "SELECT 1 FROM item")
+        finally:
+            await reader.close()
+
+    with pytest.raises(Unavailable, match="400"):
+        asyncio.run(damaged())

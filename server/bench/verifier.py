@@ -27,7 +27,7 @@ def measure(folder: Path, scale: Scale) -> list[Row]:
         ("meterproof verify, the command", [], ["-m", "server.cli", "verify"], GOAL_MS),
         ("verifier alone, with PyNaCl", [], ["-m", "shared.verify"], None),
         ("verifier alone, bare Python", ["-S"], ["-m", "shared.verify"], None),
-        ("single file, bare Python", bare, [str(folder / "verify.pyz")], None),
+        ("single file, bare Python", bare, [str(folder / "verify.pyz")], GOAL_MS),
     ]
     arguments = [str(folder / "reading.evidence"), "--policy", str(folder / "policy.toml")]
     rows = []

@@ -5,7 +5,6 @@ In: options and environment. Out: a `Session`. Never sends a private key anywher
 
 import functools
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -27,8 +26,6 @@ from .client import Client
 F = TypeVar("F", bound=Callable[..., Any])
 ACCESS_S = 45
 NONCE_TRIES = 3
-EXIT_CODES = {1: 2, 2: 1, 3: 1, 4: 4}
-EXIT_HELP = "Exit codes: 0 done, 1 refused, 2 wrong usage or unreadable input, 4 not possible now (try again), 70 a fault of the program."
 
 
 class IdType(click.ParamType[bytes]):
@@ -184,11 +181,3 @@ def pairs(items: Sequence[tuple[str, object]]) -> str:
     """Lines of name and value."""
     width = max(len(name) for name, _ in items)
     return "\n".join(f"{name.ljust(width)}  {'-' if value is None else value}" for name, value in items)
-
-
-def exit_code(error: MeterproofError) -> int:
-    return EXIT_CODES[error.code // 100]
-
-
-def environment_debug() -> bool:
-    return os.environ.get("METERPROOF_DEBUG", "") not in ("", "0")

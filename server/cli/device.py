@@ -9,7 +9,8 @@ import click
 from shared import ids
 from shared.errors import DecodeError
 
-from .common import DEVICE, EXIT_HELP, HASH, POINT, Session, columns, pairs, session_options
+from .common import DEVICE, HASH, POINT, Session, columns, pairs, session_options
+from .groups import EXIT_HELP, Group
 from .key import span_text
 
 
@@ -49,7 +50,7 @@ def time_text(time_s: int | None) -> str:
         return f"{time_s} s"
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, modules={"pending": "enroll", "show-evidence": "enroll", "enroll": "enroll"}, epilog=EXIT_HELP)
 def device() -> None:
     """Devices: enrol, look at, assign, suspend, resume, revoke.
 

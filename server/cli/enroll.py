@@ -14,9 +14,10 @@ from shared import channel, cose, ids
 from shared.errors import MeterproofError, VerifyError
 from shared.types import Evidence
 
-from .common import DEVICE, EXIT_HELP, POINT, Session, columns, session_options
+from .common import DEVICE, POINT, Session, columns, session_options
 from .device import TimeType, time_text
 from .evidence_text import evidence_json, evidence_text, firmware_known, open_row, tables_of
+from .groups import EXIT_HELP
 
 
 class AssignType(click.ParamType[tuple[int, bytes]]):

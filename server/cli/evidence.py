@@ -9,13 +9,14 @@ import click
 from shared import ids
 from shared.errors import RuleError
 
-from .common import DEVICE, EXIT_HELP, Session, columns, session_options, with_query
+from .common import DEVICE, Session, columns, session_options, with_query
 from .device import time_text
+from .groups import EXIT_HELP, Group
 
 STATUSES = ("ok", "no data", "true zero", "meter error", "estimated", "clock unsynced")
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, epilog=EXIT_HELP)
 def evidence() -> None:
     """Evidence: what can be proven to a stranger.
 

@@ -8,19 +8,21 @@ import click
 from shared.errors import DecodeError
 from shared.firmware import firmware_hash
 
-from .common import EXIT_HELP, HASH, Session, columns, session_options
+from .common import HASH, Session, columns, session_options
+from .groups import EXIT_HELP, Group
 from .key import span_text
 
 FILES_MAX = 1000
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, epilog=EXIT_HELP)
 def firmware() -> None:
     """Firmware images that are known on the ledger.
 
     \b
     Example:
-      meterproof firmware add "$(meterproof firmware hash ./image)" --name meterproof-edge --version 0.1.0
+      hash=$(meterproof firmware hash ./image)
+      meterproof firmware add $hash --name meterproof-edge --version 0.1.0
     """
 
 

@@ -18,7 +18,8 @@ from server.ledger.genesis import build_genesis, decode_genesis
 from shared import ids, note
 from shared.errors import RuleError
 
-from .common import EXIT_HELP, pairs
+from .common import pairs
+from .groups import EXIT_HELP
 
 POLICY_FORMAT = "meterproof/policy/1"
 ROLES = {"admin": ("admin", "installer", "operator"), "node": ("node",), "validator": ("validator",)}

@@ -8,20 +8,21 @@ from server.keystore import SigningKey
 from shared import cose, ids
 from shared.errors import DecodeError, MeterproofError
 
-from .common import EXIT_HELP, KID, Session, columns, pairs, session_options
+from .common import KID, Session, columns, pairs, session_options
+from .groups import EXIT_HELP, Group
 
 ROLES = ("admin", "installer", "operator", "node", "validator")
 ALGORITHMS = {"ed25519": cose.EDDSA, "p256": cose.ES256}
 PUBLIC_BYTES_MAX = 1024
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, epilog=EXIT_HELP)
 def key() -> None:
     """Keys of people, nodes and validators.
 
     \b
     Example: Bert makes his key, an admin adds it.
-      meterproof key create ./bert.key            (writes ./bert.key and ./bert.key.pub)
+      meterproof key create ./bert.key     (and ./bert.key.pub, to be added)
       meterproof key add ./bert.key.pub --role installer --name Bert
     """
 

@@ -6,17 +6,18 @@ import click
 
 from shared import ids
 
-from .common import EXIT_HELP, ORG, Session, columns, pairs, session_options
+from .common import ORG, Session, columns, pairs, session_options
+from .groups import EXIT_HELP, Group
 from .key import read_public_key
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, epilog=EXIT_HELP)
 def org() -> None:
     """Organizations: who takes part.
 
     \b
     Example:
-      meterproof org create "Grid Verifiers" --admin-key ./verifier.pub --admin-name Ada
+      meterproof org create "Grid Verifiers" --admin-key ada.pub --admin-name Ada
     """
 
 

@@ -4,11 +4,12 @@ import click
 
 from shared import ids
 
-from .common import EXIT_HELP, POINT, Session, columns, session_options
+from .common import POINT, Session, columns, session_options
+from .groups import EXIT_HELP, Group
 from .org import created_id
 
 
-@click.group(epilog=EXIT_HELP)
+@click.group(cls=Group, epilog=EXIT_HELP)
 def point() -> None:
     """Metering points and their parents.
 

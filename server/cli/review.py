@@ -5,8 +5,9 @@ import click
 from shared import ids
 from shared.codes import CODES
 
-from .common import DEVICE, EXIT_HELP, Session, columns, pairs, session_options, with_query
+from .common import DEVICE, Session, columns, pairs, session_options, with_query
 from .device import time_text
+from .groups import EXIT_HELP
 
 
 @click.command(epilog=EXIT_HELP)

@@ -13,7 +13,7 @@ import click
 
 from server.config import BROKER_PORT, load_config
 
-from .common import EXIT_HELP
+from .groups import EXIT_HELP, Group
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -43,7 +43,7 @@ def serve(home: Path, verbose: bool) -> None:
     asyncio.run(run(load_config(home)))
 
 
-@click.group(invoke_without_command=True, epilog=EXIT_HELP)
+@click.group(cls=Group, invoke_without_command=True, epilog=EXIT_HELP)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help=f"Port, by default as in HOME, else {BROKER_PORT}.")
 @click.option(

@@ -15,7 +15,8 @@ import click
 
 from server.config import load_config
 
-from .common import EXIT_HELP, pairs
+from .common import pairs
+from .groups import EXIT_HELP
 
 PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 

@@ -1,17 +1,24 @@
 """Every command explains itself."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
 import pytest
 
-from server.cli import cli, main
+from server.cli import main
+from server.cli.app import MODULES, cli
+from tests.cli.running import ROOT
 
+CONTEXT = click.Context(cli)
 OWN_PARSERS = ("verify", "demo", "bench")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in sorted(group.commands.items()):
+    for name in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, name)
+        assert command is not None and command.name == name
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
@@ -57,10 +64,60 @@ def test_groups_show_an_example(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_verify_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", "--help"])
-    assert ended.value.code == 0
-    assert "exit codes" in capsys.readouterr().out
+    assert main(["verify", "--help"]) == 0
+    assert "Exit codes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["", *[name for name, command in ALL.items() if isinstance(command, click.Group)]])
+def test_no_description_is_cut(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In 80 columns every command's whole first sentence is there."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*name.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "..." not in shown.split("Commands:")[1]
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    words = " ".join(shown.split())
+    group = ALL.get(name, cli)
+    assert isinstance(group, click.Group)
+    for command, found in commands(group):
+        if len(command) == 1:
+            assert found.help
+            first = " ".join(found.help.split("\n\n")[0].split())
+            assert f"{command[0]} {first.split('. ')[0].rstrip('.')}" in words
+
+
+def test_lazy_commands_are_named_once() -> None:
+    assert not MODULES.keys() & cli.commands.keys()
+    assert cli.get_command(CONTEXT, "nothing") is None
+
+
+HEAVY = {
+    "click",
+    "pydantic",
+    "fastapi",
+    "uvicorn",
+    "aiosqlite",
+    "aiomqtt",
+    "cryptography",
+    "server.main",
+    "server.config",
+    "argparse",
+    "asyncio",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "never"),
+    [
+        (["verify", "--help"], HEAVY),
+        (["status", "--help"], {"pydantic", "fastapi", "uvicorn", "aiosqlite", "aiomqtt", "server.main", "server.ledger"}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(arguments: list[str], never: set[str]) -> None:
+    code = f"import sys; from server.cli import main; code = main({arguments!r}); print(*sys.modules); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.splitlines()[-1].split()) & never
 
 
 def test_a_fault_of_ours_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

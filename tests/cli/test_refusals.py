@@ -1,6 +1,7 @@
 """What the command line and the backend refuse, with words and exit codes for it."""
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong(node: Node, arguments: t
     assert text in node.cli(*arguments, code=2).err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "code", "family"),
+    [
+        (("device", "show", ids.encode_id(ids.DEVICE, b"\x01" * 17)), 1, 303, "RuleError"),
+        (("firmware", "hash", "hardware"), 2, 195, "DecodeError"),
+        (("point", "create"), 2, None, "UsageError"),
+        (("device", "show", "nothing"), 2, None, "UsageError"),
+        (("nonsense",), 2, None, "UsageError"),
+    ],
+)
+def test_errors_are_json_too(node: Node, arguments: tuple[str, ...], exit_code: int, code: int | None, family: str) -> None:
+    """On stderr, one line; stdout is for what was asked for."""
+    ran = node.cli(*arguments, "--json", code=exit_code)
+    error = json.loads(ran.err)["error"]
+    assert ran.out == ""
+    assert error.keys() == {"code", "family", "message"}
+    assert (error["code"], error["family"]) == (code, family)
+    assert error["message"]
+
+
 def test_a_device_nobody_heard_of(node: Node) -> None:
     unknown = ids.encode_id(ids.DEVICE, b"\x01" * 17)
     assert "303" in node.cli("device", "show", unknown, code=1).err
@@ -175,5 +196,6 @@ def test_without_a_backend_it_says_so(tmp_path: Path) -> None:
     lonely = Node(tmp_path / "home")
     ran = lonely.cli("status", code=4)
     assert "(network-unavailable, 410)" in ran.err and "meterproof serve" in ran.err
+    assert json.loads(lonely.cli("status", "--json", code=4).err)["error"]["code"] == 410
     assert run("status", "--home", str(tmp_path)).code == 2
     assert run("status", "--url", "ftp://x").code == 2

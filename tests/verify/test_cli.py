@@ -1,6 +1,7 @@
 """The command: exit codes, what it prints for people and for programs, and that a file cannot play tricks on a terminal."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,15 +84,35 @@ def test_unreadable_input_and_wrong_usage(paths, capsys, tmp_path):
     (tmp_path / "policy.toml").write_text("format = 1\n")
     assert cli.main([evidence, "--policy", policy]) == 2
     assert "policy" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        cli.main([])
-    assert caught.value.code == 2
+    for wrong in ([], [evidence, evidence], ["--json"], [evidence, "--policy"], [evidence, "--policies", policy], [evidence, "-x"]):
+        assert cli.main(wrong) == 2, wrong
+        out, err = capsys.readouterr()
+        if "--json" in wrong:
+            error = json.loads(out)["error"]
+            assert (error["code"], error["family"]) == (None, "UsageError")
+        else:
+            assert not out
+            assert "meterproof verify --help" in err
+
+
+def test_options_in_every_place(paths, monkeypatch):
+    evidence, policy = paths(World())
+    for order in (["--policy", policy, evidence], [f"--policy={policy}", evidence], ["--policy", policy, "--", evidence]):
+        assert cli.main(order) == 0, order
+    assert cli.main([evidence, "--policy", policy, "--policy", policy]) == 2
+    monkeypatch.setattr("sys.argv", ["meterproof-verify", evidence, "--policy", policy])
+    assert cli.main() == 0
+
+
+def test_a_file_may_be_called_like_an_option(paths, tmp_path, monkeypatch):
+    evidence, policy = paths(World())
+    (tmp_path / "--json").write_bytes(Path(evidence).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["--policy", policy, "--", "--json"]) == 0
 
 
 def test_help_names_the_exit_codes(capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["--help"])
-    assert caught.value.code == 0
+    assert cli.main(["--help"]) == 0
     assert "3 consistent but trusted by nobody you named" in " ".join(capsys.readouterr().out.split())
 
 
@@ -120,7 +141,12 @@ def test_json_of_a_refusal_and_of_unreadable_input(paths, capsys, tmp_path):
     assert (values["failed"]["step"], values["failed"]["code"], values["failed"]["name"]) == ("votes", 243, "votes-insufficient")
     assert "reading" not in values
     assert cli.main([str(tmp_path / "nothing"), "--json"]) == 2
-    assert json.loads(capsys.readouterr().out)["verdict"] == "unreadable"
+    values = json.loads(capsys.readouterr().out)
+    assert values["verdict"] == "unreadable"
+    assert values["error"]["family"] == "OSError" and "No such file" in values["error"]["message"]
+    (tmp_path / "policy.toml").write_text("format = 1\n")
+    assert cli.main([evidence, "--policy", policy, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == 141
 
 
 def test_control_characters_of_a_file_never_reach_the_terminal(paths, capsys):

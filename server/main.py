@@ -23,7 +23,7 @@ from server.config import Config
 from server.evidence.evidence_file import EvidenceFileBuilder
 from server.evidence.log import EvidenceLog
 from server.evidence.rows import EvidenceStore, open_evidence_store
-from server.home import lock_home, read_genesis
+from server.home import check_agreed, lock_home, read_genesis
 from server.ingest.core import Ingest
 from server.ingest.mqtt import Broker, MqttShell
 from server.ingest.quarantine import Quarantine
@@ -76,6 +76,7 @@ class Backend:
     async def _open(self) -> None:
         config = self.config
         self._stack.enter_context(lock_home(config.home))
+        check_agreed(config.home)
         node, validator = (SigningKey.load(config.key_path(name)) for name in ("node", "validator"))
         genesis = read_genesis(config, node, validator)
         self._node_key = node.cose_key

@@ -36,6 +36,7 @@ CODES = {
     182: "block-malformed",
     190: "request-malformed",
     195: "config-malformed",
+    196: "backup-malformed",
     # 2xx not trusted
     200: "key-unknown",
     201: "signature-wrong",
@@ -62,6 +63,9 @@ CODES = {
     270: "log-corrupt",
     271: "ledger-corrupt",
     272: "rows-corrupt",
+    273: "head-not-agreed",
+    274: "log-forked",
+    275: "backup-wrong",
     # 3xx breaks a rule
     300: "nonce-used",
     301: "role-missing",

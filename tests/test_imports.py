@@ -19,6 +19,7 @@ ORDER = (
     ("registry",),
     ("ingest",),
     ("fsck", "home"),
+    ("backup",),
     ("rules",),
     ("carbon",),
     ("finance",),

@@ -18,8 +18,10 @@ EXIT_USAGE = 2
 EXIT_FAULT = 70
 EXIT_INTERRUPTED = 130
 MODULES = {
+    "backup": "backup",
     "bench": "tools",
     "broker": "run",
+    "confirm-head": "backup",
     "demo": "tools",
     "device": "device",
     "evidence": "evidence",
@@ -31,6 +33,7 @@ MODULES = {
     "org": "org",
     "point": "point",
     "quarantine": "review",
+    "restore": "backup",
     "serve": "run",
     "status": "review",
     "verify": "tools",

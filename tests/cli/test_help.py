@@ -31,6 +31,7 @@ def test_the_commands_are_these() -> None:
     wanted = (
         ["init", "serve", "broker", "org", "key", "point", "device", "firmware", "evidence"]
         + ["findings", "quarantine", "status", "verify", "fsck", "demo", "bench", "version"]
+        + ["backup", "restore", "confirm-head"]
         + [f"org {name}" for name in ("create", "show", "list")]
         + [f"key {name}" for name in ("create", "add", "revoke", "list")]
         + [f"point {name}" for name in ("create", "list")]

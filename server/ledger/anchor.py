@@ -6,6 +6,7 @@ for equivocations before.
 
 import asyncio
 import logging
+import sqlite3
 from contextlib import suppress
 from typing import Protocol
 
@@ -81,6 +82,12 @@ class Anchor:
 
     async def anchor(self) -> None:
         """Everything that is due. Raises RuleError, Unavailable to be tried again, VerifyError 270 if the ledger knows another log."""
+        try:
+            await self._anchor()
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(400, f"the evidence log cannot be read: {error}") from error
+
+    async def _anchor(self) -> None:
         size = self._log.head.size  # the log goes on growing: nothing is anchored that was not looked at for equivocations before
         await self._report_equivocations(size)
         await self._add_batches(size)

@@ -5,10 +5,10 @@ In: committed entries and their signed checkpoint. Out: files. Never publishes a
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from shared import note
-from shared.errors import VerifyError
+from shared.errors import DecodeError, Unavailable, VerifyError
 from shared.note import Checkpoint
 
 from ..evidence.tiles import ROUND_ENTRIES_MAX as ROUND_ENTRIES_MAX
@@ -37,6 +37,14 @@ class Publisher(Protocol):
 
 class TilePublisher:
     """Tiles in one folder. What is published follows from the checkpoint file there, so after a crash it goes on from it."""
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Raises Unavailable 400 if the folder cannot be read or made."""
+        try:
+            return cls(directory)
+        except OSError as error:
+            raise Unavailable(400, f"the published ledger log: {error.strerror}") from error
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -70,8 +78,11 @@ class TilePublisher:
         tiles.tidy()
 
     def _published(self) -> int:
-        path = self._directory / CHECKPOINT
-        return int(_read(path.read_bytes()).size) if path.exists() else 0
+        """0 for a checkpoint that is missing or damaged: the committed log is published in its place."""
+        try:
+            return int(_read((self._directory / CHECKPOINT).read_bytes()).size)
+        except (FileNotFoundError, DecodeError):
+            return 0
 
 
 def _read(checkpoint: bytes) -> Checkpoint:

@@ -129,9 +129,12 @@ class LedgerQueries:
         return None if data is None else decode_log(data)
 
     def batch(self, origin: str, number: int) -> state.BatchValue | None:
-        """A batch and its votes."""
+        """A batch and its votes. Raises VerifyError 271 if the state holds something else there."""
         data = self.get(state.batch_key(origin, number))
-        return None if data is None else state.decode_batch_value(data)
+        try:
+            return None if data is None else state.decode_batch_value(data)
+        except DecodeError as error:
+            raise VerifyError(271, f"the state holds a broken batch: {error.text}") from error
 
     def votes_due(self, origin: str, kid: bytes, after: int = -1, limit: int = PAGE) -> list[int]:
         """Numbers of the first batches beyond `after` that the validator is to vote on and has not."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from shared import cbor
 from shared.errors import DecodeError, VerifyError
+from shared.state import read_powers
 
+_HEIGHT = (int, type(None))
 FOUNDING_HEIGHT = 0  # only the genesis can make something that holds from height 0
 
 
@@ -106,46 +108,59 @@ def encode_validators(validators: list[tuple[bytes, int]]) -> bytes:
 
 def decode_org(data: bytes) -> OrgValue:
     """Raises VerifyError 271 for bytes that this ledger never wrote."""
-    return OrgValue(*_fields(data, 2))
+    return OrgValue(*_fields(data, str, int))
 
 
 def decode_key(data: bytes) -> KeyValue:
     """Raises VerifyError 271."""
-    org, cose_key, roles, *rest = _fields(data, 6)
-    return KeyValue(org, cose_key, tuple(roles), *rest)
+    org, cose_key, roles, *rest = _fields(data, bytes, bytes, list, str, int, _HEIGHT)
+    return KeyValue(org, cose_key, tuple(_all(roles, str)), *rest)
 
 
 def decode_point(data: bytes) -> PointValue:
     """Raises VerifyError 271."""
-    return PointValue(*_fields(data, 5))
+    return PointValue(*_fields(data, bytes, str, (bytes, type(None)), str, int))
 
 
 def decode_firmware(data: bytes) -> FirmwareValue:
     """Raises VerifyError 271."""
-    return FirmwareValue(*_fields(data, 5))
+    return FirmwareValue(*_fields(data, bytes, str, str, int, _HEIGHT))
 
 
 def decode_log(data: bytes) -> LogValue:
     """Raises VerifyError 271."""
-    return LogValue(*_fields(data, 5))
+    return LogValue(*_fields(data, bytes, bytes, int, bytes, int))
 
 
 def decode_nonce(data: bytes | None) -> int:
-    """The next nonce; 0 for a key that never signed."""
-    return 0 if data is None else cbor.check_uint(_decode(data))
+    """The next nonce; 0 for a key that never signed. Raises VerifyError 271."""
+    return 0 if data is None else int(_typed(_decode(data), int))
 
 
 def decode_validators(data: bytes) -> list[tuple[bytes, int]]:
-    """(kid, power) by kid."""
-    validators: Any = _decode(data)
-    return [(kid, power) for kid, power in validators]
+    """(kid, power) by kid. Raises VerifyError 271."""
+    try:
+        return [(power.kid, power.power) for power in read_powers(_decode(data))]
+    except DecodeError as error:
+        raise VerifyError(271, f"the set of validators is broken: {error.text}") from error
 
 
-def _fields(data: bytes, count: int) -> list[Any]:
-    fields: Any = _decode(data)
-    if not isinstance(fields, dict) or list(fields) != list(range(1, count + 1)):
+def _fields(data: bytes, *types: type | tuple[type, ...]) -> list[Any]:
+    """Values of the map 1, 2, …, each exactly of its type."""
+    fields: Any = _typed(_decode(data), dict)
+    if list(fields) != list(range(1, len(types) + 1)):
         raise VerifyError(271, "a state value of another shape")
-    return list(fields.values())
+    return [_typed(value, wanted) for value, wanted in zip(fields.values(), types, strict=True)]
+
+
+def _all(values: list[Any], wanted: type) -> list[Any]:
+    return [_typed(value, wanted) for value in values]
+
+
+def _typed(value: object, wanted: type | tuple[type, ...]) -> Any:
+    if type(value) not in (wanted if isinstance(wanted, tuple) else (wanted,)):
+        raise VerifyError(271, "a state value of another shape")
+    return value
 
 
 def _decode(data: bytes) -> object:

@@ -33,8 +33,10 @@ async def open_database(path: Path, migrations: Path) -> aiosqlite.Connection:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {BUSY_MS}"):
             await conn.execute("PRAGMA " + pragma)
         await _migrate(conn, steps)
-    except BaseException:
+    except BaseException as error:
         await conn.close()  # its thread would keep the process alive
+        if is_storage_error(error):
+            raise Unavailable(400, f"cannot open {path.name}: {error}") from error
         raise
     return conn
 
@@ -95,7 +97,8 @@ async def user_version(conn: aiosqlite.Connection) -> int:
 def is_storage_error(error: BaseException) -> bool:
     """Whether the store is at fault (full, locked, damaged), not the statement or its values."""
     ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, ours)
+    quotes_damage = isinstance(error, UnicodeDecodeError)  # SQLite's message may quote the text of a damaged schema
+    return quotes_damage or (isinstance(error, sqlite3.DatabaseError) and not isinstance(error, ours))
 
 
 async def fetch(conn: aiosqlite.Connection, query: str, values: Iterable[Any] = ()) -> list[Sequence[Any]]:
@@ -182,7 +185,7 @@ class Writer:
                 if not future.done():  # a caller that went away before its turn wants nothing written
                     await self._run_one(work, future, done)
             await self._conn.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             await self._roll_back()
             _refuse(group, _unavailable(error))
             return
@@ -200,14 +203,14 @@ class Writer:
             done.append((future, task.result()))
             return
         if not self._conn.in_transaction:  # SQLite undid the whole transaction by itself (disk full, I/O)
-            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError("transaction lost")
+            raise error if isinstance(error, (sqlite3.Error, UnicodeDecodeError)) else sqlite3.OperationalError("transaction lost")
         await self._conn.execute("ROLLBACK TO job")
         await self._conn.execute("RELEASE job")
         _refuse([(work, future)], _unavailable(error) if is_storage_error(error) else error)
 
     async def _roll_back(self) -> None:
         if self._conn.in_transaction:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, UnicodeDecodeError):
                 await self._conn.execute("ROLLBACK")
 
 

@@ -70,4 +70,4 @@ def test_values_decode_to_what_was_encoded() -> None:
     for name, value in found:
         assert getattr(values, "decode_" + name)(getattr(values, "encode_" + name)(value)) == value
     assert values.decode_nonce(None) == 0 and values.decode_nonce(values.encode_nonce(300)) == 300
-    assert values.decode_validators(values.encode_validators([(b"b", 1), (b"a", 2)])) == [(b"a", 2), (b"b", 1)]
+    assert values.decode_validators(values.encode_validators([(b"b" * 16, 1), (b"a" * 16, 2)])) == [(b"a" * 16, 2), (b"b" * 16, 1)]

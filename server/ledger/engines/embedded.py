@@ -13,18 +13,19 @@ from typing import Self
 import aiosqlite
 
 from shared import note
-from shared.errors import DecodeError, RuleError, Unavailable, VerifyError
+from shared.errors import MeterproofError, Unavailable, VerifyError
 from shared.state import Receipt
 
 from ...failpoints import reach
 from ...store.sqlite import Writer, open_database
-from ..core import Head, LedgerCore, stage_genesis
-from ..file import MIGRATIONS, LedgerReader, filling_lists, writing
+from ..core import Head, LedgerCore, Staged, stage_genesis
+from ..file import LedgerReader
 from ..genesis import Genesis, decode_genesis
 from ..publish import ROUND_ENTRIES_MAX, Publisher, TilePublisher
 from ..query import LedgerQueries
-from ..rules import Outcome
+from ..rules import FATAL, Outcome
 from ..transactions import Signing, Tx
+from ..write import MIGRATIONS, filling_lists, writing
 
 BLOCK_INTERVAL_S = 0.05
 BLOCK_TXS = 200  # more wait for the next block: applying them holds up the event loop
@@ -51,6 +52,7 @@ class EmbeddedLedger(LedgerQueries):
         self._in_block: list[Waiting] = []
         self._wake, self._committed, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._running = self._closing = self._last_block_made = False
+        self._doubtful: Staged | None = None
 
     @classmethod
     async def open(
@@ -72,7 +74,7 @@ class EmbeddedLedger(LedgerQueries):
             reader = LedgerReader(home / "ledger.sqlite")
             head = await _begin(conn, reader, genesis)
             ledger = cls(conn, reader, LedgerCore(reader, genesis, head), genesis, node_key)
-            ledger._publisher = publisher or await asyncio.to_thread(TilePublisher, home / "ledger-log")
+            ledger._publisher = publisher or await asyncio.to_thread(TilePublisher.open, home / "ledger-log")
             if ledger.published_size > head.log_size:
                 raise VerifyError(271, "more of the ledger log is published than the ledger holds: an old copy was put back")
             ledger._now_s = now_s or _wall_clock_s
@@ -133,21 +135,44 @@ class EmbeddedLedger(LedgerQueries):
     async def _make_block(self) -> None:
         """One block of what waits: staged, written with its checkpoint in one transaction, then answered."""
         self._in_block = self._take()
-        staged = self._core.apply_block(self.height + 1, max(self._now_s(), self.time_s), [tx for tx, _ in self._in_block])
         try:
-            await self._writer.run(writing(staged, self._sign(staged.head), self._genesis.data))
+            staged = await self._commit_block([tx for tx, _ in self._in_block])
         except Unavailable as error:
             refused, self._in_block, self._waiting = self._in_block + self._waiting, [], []
             self._core.reset_check()
             _fail(refused, error)
             return
-        reach("ledger-after-commit")
-        self._core.commit(staged)
         answered, self._in_block = self._in_block, []
         self._settle_check(any(outcome.error for outcome in staged.outcomes))
         for waiting, outcome in zip(answered, staged.outcomes, strict=True):
             _answer(waiting, outcome)
         self._committed.set()
+
+    async def _commit_block(self, txs: list[Tx]) -> Staged:
+        """The block, durable. Raises Unavailable if it is not: then nothing of it is there; VerifyError when this ledger must stop."""
+        self._settle_doubt()
+        staged = self._core.apply_block(self.height + 1, max(self._now_s(), self.time_s), txs)
+        try:
+            await self._writer.run(writing(staged, self._sign(staged.head), self._genesis.data))
+        except Unavailable:
+            self._doubtful = staged
+            if not self._settle_doubt():
+                raise
+        else:
+            reach("ledger-after-commit")
+            self._core.commit(staged)
+        return staged
+
+    def _settle_doubt(self) -> bool:
+        """Whether a block that was reported as failed is in the file all the same: then the ledger goes on from it. Raises Unavailable
+        while the file cannot be read: until then nobody knows."""
+        staged, kept = self._doubtful, False
+        if staged is not None:
+            kept = self._reader.head() == staged.head
+            if kept:
+                self._core.commit(staged)
+            self._doubtful = None
+        return kept
 
     def _take(self) -> list[Waiting]:
         count = total = 0
@@ -169,21 +194,23 @@ class EmbeddedLedger(LedgerQueries):
             try:
                 self._core.recheck(tx)
                 self._waiting.append((tx, future))
-            except (RuleError, VerifyError, DecodeError) as error:
+            except MeterproofError as error:
                 _fail([(tx, future)], error)
+                if error.code in FATAL:
+                    raise
 
     def _sign(self, head: Head) -> bytes:
         text = note.encode_checkpoint(note.Checkpoint(self.origin, head.log_size, head.app_hash))
         return bytes(note.sign_note(text, self.origin, self._key.raw, self._key.sign))
 
     async def _publish(self) -> None:
-        """Keeps the published log up with the committed one; a full disk delays it and stops nothing else."""
+        """Keeps the published log up with the committed one; a full or unreadable disk delays it and stops nothing else."""
         while True:
             if self.published_size < self.log_size:
                 try:
                     await self._publish_committed()
                     reach("ledger-published")
-                except OSError:
+                except (OSError, Unavailable):
                     if self._closing:
                         return  # made good at the next start
                     await asyncio.sleep(PUBLISH_RETRY_S)

@@ -14,6 +14,7 @@ from shared import cbor
 _SCALARS = frozenset((int, bytes, str, bool, type(None)))
 _CONTAINERS = frozenset((list, dict))
 _KEYS = frozenset((int, str))
+_UNSIGNED = {int}
 _SIGN1 = b"\xd2"
 # Every tag that cbor2 knows; unknown ones reach the tag hook.
 _KNOWN_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799)
@@ -75,8 +76,13 @@ def _check(value: object, items_max: int) -> None:
 
 
 def _check_keys(item: dict[object, object]) -> None:
-    if not _KEYS.issuperset(map(type, item)):
+    kinds = set(map(type, item))
+    if not _KEYS.issuperset(kinds):
         raise _Refused
+    if kinds == _UNSIGNED and min(item) >= 0:  # type: ignore[type-var, operator]
+        if list(item) != sorted(item):  # type: ignore[type-var]
+            raise _Refused
+        return
     encoded = [cbor2.dumps(key) for key in item]
     if any(before >= after for before, after in pairwise(encoded)):
         raise _Refused

@@ -10,9 +10,10 @@ from typing import Any
 
 from shared import state
 from shared.errors import RuleError
-from shared.types import ChannelTable, Reading, Register, Statement
+from shared.types import ChannelTable, Register, Statement
 
 from .chain import Chain, Step, Tail
+from .columns import Columns
 
 KINDS = {
     "equivocation": "two statements for one sequence: the device is suspended",
@@ -40,6 +41,7 @@ POWER_W_MAX = 100_000_000  # beyond any meter of this kind: 100 MW
 FINDINGS_MAX = 16  # of one statement
 CONDITIONS_MAX = 64
 _PER_HOUR = {"Wh", "varh"}
+_Pairs = Sequence[tuple[int | None, int | None]]  # (time, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,13 @@ class Context:
     later: Tail | None  # and after it, as (its first time, its first registers)
 
 
-def judge(statement: Statement, readings: Sequence[Reading], chain: Chain, step: Step, touched: bool, context: Context) -> list[Finding]:
+def judge(statement: Statement, columns: Columns | None, chain: Chain, step: Step, touched: bool, context: Context) -> list[Finding]:
     """Findings on a statement just applied to `chain`; what lasts is reported when it begins. `touched`: its range was covered before."""
     found = list(_of_chain(statement, step, touched, context))
-    if statement.kind == "readings":
+    if columns is not None:
         found += _begun(chain, statement, _conditions(statement, context))
-        found += _of_times(statement, readings, context)
-        found += _of_registers(statement, readings, context)
+        found += _of_times(statement, columns.times[-1], context)
+        found += _of_registers(statement, columns, context)
     return found[:FINDINGS_MAX]
 
 
@@ -131,14 +133,14 @@ def _begun(chain: Chain, statement: Statement, conditions: Iterator[tuple[str, s
     yield from (finding for text, finding in now.items() if text not in known)
 
 
-def _of_times(statement: Statement, readings: Sequence[Reading], context: Context) -> Iterator[Finding]:
+def _of_times(statement: Statement, end_s: int, context: Context) -> Iterator[Finding]:
     if statement.clock not in (CLOCK_UNSYNCED, CLOCK_SIMULATED) and statement.start_s > context.received_s + AHEAD_S_MAX:
         yield Finding("clock-ahead", f"{statement.start_s - context.received_s} s")
     earlier, later = context.earlier, context.later
     if earlier and _same_time(earlier, statement) and statement.start_s < earlier.last_s:
         yield Finding("clock-backward", f"{earlier.last_s - statement.start_s} s")
-    if later and _same_time(later, statement) and later.last_s < readings[-1].time_s:
-        yield Finding("clock-backward", f"{readings[-1].time_s - later.last_s} s before the bundle after it")
+    if later and _same_time(later, statement) and later.last_s < end_s:
+        yield Finding("clock-backward", f"{end_s - later.last_s} s before the bundle after it")
 
 
 def _same_time(other: Tail, statement: Statement) -> bool:
@@ -148,18 +150,18 @@ def _same_time(other: Tail, statement: Statement) -> bool:
     return True
 
 
-def _of_registers(statement: Statement, readings: Sequence[Reading], context: Context) -> Iterator[Finding]:
+def _of_registers(statement: Statement, columns: Columns, context: Context) -> Iterator[Finding]:
     if context.table is None:
         return
-    registers = context.table.registers
-    if len(registers) != len(readings[0].registers):
-        yield Finding("register-count", f"{len(readings[0].registers)}, the table names {len(registers)}")
+    registers, count = context.table.registers, len(columns.registers)
+    if len(registers) != count:
+        yield Finding("register-count", f"{count}, the table names {len(registers)}")
         return
-    series = [*_of_neighbour(context.earlier, statement, len(registers)), *((r.time_s, r.registers) for r in readings)]
-    series += _of_neighbour(context.later, statement, len(registers))
+    before, after = _of_neighbour(context.earlier, statement, count), _of_neighbour(context.later, statement, count)
     for number, register in enumerate(registers):
         if register.kind == "cumulative":
-            yield from _of_register(register, [(time_s, values[number]) for time_s, values in series])
+            ends = ([(time_s, values[number]) for time_s, values in neighbour] for neighbour in (before, after))
+            yield from _of_register(register, columns.times, columns.registers[number], *ends)
 
 
 def _of_neighbour(other: Tail | None, statement: Statement, count: int) -> list[tuple[int | None, Sequence[int | None]]]:
@@ -169,12 +171,16 @@ def _of_neighbour(other: Tail | None, statement: Statement, count: int) -> list[
     return [(other.last_s if _same_time(other, statement) else None, other.registers)]
 
 
-def _of_register(register: Register, series: Sequence[tuple[int | None, int | None]]) -> Iterator[Finding]:
+def _of_register(
+    register: Register, times: Sequence[int], values: Sequence[int | None], before: _Pairs, after: _Pairs
+) -> Iterator[Finding]:
     """The first fall and the first leap of one cumulative register."""
+    if _is_steady(register, [*(value for _, value in before), *values, *(value for _, value in after)]):
+        return
     fell = leapt = False
     last_s: int | None = None
     last: int | None = None
-    for time_s, value in series:
+    for time_s, value in (*before, *zip(times, values, strict=True), *after):
         if value is None:
             continue
         if last is not None:
@@ -186,6 +192,14 @@ def _of_register(register: Register, series: Sequence[tuple[int | None, int | No
                 leapt = True
                 yield Finding("rate-implausible", f"{register.obis} moved by {change} in {time_s - last_s} s")
         last_s, last = time_s, value
+
+
+def _is_steady(register: Register, values: list[int | None]) -> bool:
+    """Whether it never falls, and would be plausible if all of it had come in a second: then no pair needs a look."""
+    if None in values:
+        return False
+    numbers: list[int] = values  # type: ignore[assignment]
+    return numbers == sorted(numbers) and not _is_implausible(register, numbers[-1] - numbers[0], 1)
 
 
 def _is_implausible(register: Register, change: int, seconds: int) -> bool:

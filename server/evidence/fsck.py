@@ -16,6 +16,7 @@ from shared.state import BatchValue, DeviceValue, live_key_at
 from shared.statement import open_statement
 from shared.types import ChannelTable, Reading, Statement
 
+from .columns import Columns
 from .derive import Deriver, Entry, write_derived
 from .fsck_derived import compare_derived
 from .fsck_report import Report, melt, total
@@ -139,7 +140,8 @@ class EvidenceCheck:
         value = self._history.device_at(statement.device, arrival.height)
         if value is None:
             raise RuleError(320, "the device was not enrolled when it was let in")
-        entry = Entry(signed.identity, signed.kid, statement, readings, arrival.received_s, value, table)
+        columns = Columns.of(readings) if readings else None
+        entry = Entry(signed.identity, signed.kid, statement, columns, arrival.received_s, value, table)
         await deriver.add(index, entry)
 
     def _check_signer(self, index: int, signed: Any, statement: Statement, batch: BatchValue | None) -> None:

@@ -1,6 +1,6 @@
 """The costly checks on what a device sent, once: decode → device → signature → rows. Pure.
 
-In: payload bytes, what the ledger says of the device. Out: the statement with its readings, or the error that says what is wrong. Never
+In: payload bytes, what the ledger says of the device. Out: the statement with its columns, or the error that says what is wrong. Never
 looks at sequence, chain or plausibility: those become findings.
 """
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from server import fastcbor
-from shared import bundle, cbor, cose, state
+from server.evidence.columns import Columns, check_columns
+from server.evidence.opening import open_statement, verify
+from shared import bundle, state
 from shared.errors import DecodeError, RuleError, VerifyError
-from shared.statement import open_statement
-from shared.types import Reading, Statement
+from shared.types import Statement
 
 REFUSED = (321, 322, 324)  # will never be logged, and the device can be told
 SILENT = 323  # suspended: the device keeps what it has until a person resumes it
@@ -36,7 +37,9 @@ def open_bundle(payload: bytes) -> Opened:
     body = None
     if envelope.rows is not None:
         # The profile allows one encoding only, so what follows the two byte strings is the rows as they came.
-        body = payload[1 + len(cbor.encode(envelope.statement)) + len(cbor.encode(envelope.salt)) :]
+        length = len(envelope.statement)
+        head = 1 if length < 24 else 2 if length < 256 else 3
+        body = payload[1 + head + length + 1 + bundle.SALT_BYTES :]
     return Opened(envelope.statement, signed, statement, envelope.salt, envelope.rows, body)
 
 
@@ -51,7 +54,7 @@ def check_signature(opened: Opened, value: Any) -> None:
     key = next((key for key in value.keys if key.kid == opened.signed.kid), None) if value is not None else None
     if key is None:
         raise RuleError(320, "the device was never enrolled with this key")
-    cose.verify_sign1(opened.signed, key.cose_key)
+    verify(opened.signed, key.cose_key)
 
 
 def check_live(opened: Opened, value: Any, org: bytes, origin: str, height: int) -> None:
@@ -67,10 +70,9 @@ def check_live(opened: Opened, value: Any, org: bytes, origin: str, height: int)
     state.live_key_at(value, opened.signed.kid, height)
 
 
-def check_rows(opened: Opened) -> list[Reading]:
+def check_rows(opened: Opened) -> Columns | None:
     """The readings. Raises VerifyError 233 when rows are not what was signed, however malformed, 232 when they are not there."""
     try:
-        readings: list[Reading] = bundle.check_rows(opened.statement, opened.salt, opened.rows)
+        return check_columns(opened.statement, opened.salt, opened.rows)
     except DecodeError as error:
         raise VerifyError(233, error.text) from error
-    return readings

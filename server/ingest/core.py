@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from server.evidence.admission import Admission, Logged
+from server.evidence.columns import Columns
 from server.evidence.derive import Entry
 from server.evidence.log import SET_ASIDE, EvidenceLog
 from server.evidence.rows import Arrival
 from server.keystore import SigningKey, sign_object
 from shared import attest, channel, cose, ids, messages
 from shared.errors import DecodeError, MeterproofError, RuleError, Unavailable, VerifyError
-from shared.types import ChannelTable, Reading, Refusal
+from shared.types import ChannelTable, Refusal
 
 from . import checks
 from .quarantine import Quarantine
@@ -130,17 +131,17 @@ class Ingest:
                 return self._refuse(topic, opened, error)
             raise
         try:
-            readings = checks.check_rows(opened)
+            columns = checks.check_rows(opened)
         except VerifyError as error:
             return self._mismatch(topic, payload, opened, error)
-        admission = await self._admission(opened, readings, value, height)
+        admission = await self._admission(opened, columns, value, height)
         return self._answer(topic, payload, self._log.enqueue(admission))
 
-    async def _admission(self, opened: checks.Opened, readings: list[Reading], value: Any, height: int) -> Admission:
+    async def _admission(self, opened: checks.Opened, columns: Columns | None, value: Any, height: int) -> Admission:
         statement = opened.statement
         table = await self._table(statement.device, statement.channel_table) if statement.kind == "readings" else None
         received_s = self._now_s()
-        entry = Entry(opened.signed.identity, opened.signed.kid, statement, readings, received_s, value, table)
+        entry = Entry(opened.signed.identity, opened.signed.kid, statement, columns, received_s, value, table)
         return Admission(opened.data, entry, Arrival(received_s, height, table is not None, opened.salt, opened.body))
 
     async def _answer(self, topic: str, payload: bytes, logged: Awaitable[Logged]) -> None:

@@ -101,18 +101,28 @@ def write_new(path: Path, chunks: Iterable[bytes]) -> FileEntry:
 
 def read_plain(path: Path, most_bytes: int) -> Iterator[bytes]:
     """The chunks of a regular file. Raises VerifyError 275 for anything else, or one that is too long."""
+    handle = _open_plain(path, most_bytes)
     try:
+        left = most_bytes
+        while left and (chunk := os.read(handle, min(CHUNK_BYTES, left))):
+            left -= len(chunk)
+            yield chunk
+    finally:
+        os.close(handle)
+
+
+def _open_plain(path: Path, most_bytes: int) -> int:
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:  # before it is opened: a pipe would wait, a device may act
+            raise VerifyError(275, f"{path.name} is no plain file of at most {most_bytes} bytes")
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise VerifyError(275, f"{path.name}: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
-            raise VerifyError(275, f"{path.name} is no plain file of at most {most_bytes} bytes")
-        left = most_bytes
-        while left and (chunk := file.read(min(CHUNK_BYTES, left))):
-            left -= len(chunk)
-            yield chunk
+    if not os.path.samestat(found, os.fstat(handle)):
+        os.close(handle)
+        raise VerifyError(275, f"{path.name} is being replaced")
+    return handle
 
 
 def read_listed(folder: Path, entry: FileEntry) -> Iterator[bytes]:

@@ -99,7 +99,8 @@ def _check_heads(instant: Instant, genesis: Genesis, origin: str) -> None:
     """Both heads must be what the node signed: a damaged home is repaired first, not copied. Raises VerifyError 270, 271, 201, 240, 242."""
     evidence_vkey, ledger_vkey = node_vkeys(genesis, origin)
     head, _ = note.open_checkpoint(instant.evidence.checkpoint, [evidence_vkey])
-    if (head.origin, head.size, head.root) != (origin, instant.evidence.size, instant.evidence.root):
+    stored = instant.evidence
+    if (head.origin, head.size, head.root) != (origin, stored.size, stored.root) or stored.origin != origin:
         raise VerifyError(270, "the evidence log's head is not what its checkpoint says; see `meterproof fsck`")
     if instant.genesis != genesis.data:
         raise VerifyError(242, "the ledger was begun with another genesis than genesis.cbor")

@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, type]] = {
     "broker": {"url": str, "host": str, "port": int, "password_file": str, "user": str, "user_password_file": str},
     "attestation": {"unknown_firmware": str},
     "evidence": {"ack_after": str},
+    "heads": {"directory": str},
 }
 UNKNOWN_FIRMWARE = ("refuse", "flag")
 
@@ -46,6 +47,7 @@ class Config:
     broker_user: str | None = None
     broker_user_password_file: Path | None = None
     unknown_firmware: str = "refuse"
+    heads_directory: Path | None = None
 
     @property
     def genesis_path(self) -> Path:
@@ -108,7 +110,7 @@ def build_config(home: Path, document: Mapping[str, Any]) -> Config:
     top = {name: value for name, value in document.items() if not isinstance(value, dict)}
     _check_section("", top, required=True)
     parts: dict[str, Mapping[str, Any]] = {}
-    for name in ("http", "broker", "attestation", "evidence"):
+    for name in ("http", "broker", "attestation", "evidence", "heads"):
         parts[name] = document.get(name, {})
         _check_section(name, parts[name])
     unknown = {name for name, value in document.items() if isinstance(value, dict)} - SECTIONS.keys()
@@ -159,6 +161,7 @@ def _assemble(home: Path, top: Mapping[str, Any], parts: Mapping[str, Mapping[st
         broker_user=broker.get("user"),
         broker_user_password_file=path_of("user_password_file"),
         unknown_firmware=parts["attestation"].get("unknown_firmware", "refuse"),
+        heads_directory=Path(parts["heads"]["directory"]) if "directory" in parts["heads"] else None,
     )
 
 
@@ -169,6 +172,9 @@ def check_config(config: Config) -> Config:
             raise DecodeError(195, f"{name} is not a port")
     if config.unknown_firmware not in UNKNOWN_FIRMWARE:
         raise DecodeError(195, 'attestation.unknown_firmware is neither "refuse" nor "flag"')
+    heads = config.heads_directory
+    if heads is not None and (not heads.is_absolute() or heads.resolve().is_relative_to(config.home.resolve())):
+        raise DecodeError(195, "heads.directory is not an absolute path outside the home: in it, it would be put back together with it")
     if config.broker_url is not None:
         split_broker_url(config.broker_url)
     elif config.broker_password_file is None and not is_loopback(config.broker_host):

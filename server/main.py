@@ -19,6 +19,7 @@ from server.api.app import ApiServer, build_app
 from server.api.guard import Guard
 from server.api.reads import EvidenceReads
 from server.api.services import Services
+from server.backup.kept import open_kept
 from server.config import Config
 from server.evidence.evidence_file import EvidenceFileBuilder
 from server.evidence.log import EvidenceLog
@@ -80,11 +81,12 @@ class Backend:
         node, validator = (SigningKey.load(config.key_path(name)) for name in ("node", "validator"))
         genesis = read_genesis(config, node, validator)
         self._node_key = node.cose_key
-        self.ledger = await EmbeddedLedger.open(config.home, genesis.data, node)
+        kept = open_kept(config, genesis)
+        self.ledger = await EmbeddedLedger.open(config.home, genesis.data, node, kept.publisher(config.home / "ledger-log"))
         self._stack.push_async_callback(self._close_ledger)
         store = await self._stack.enter_async_context(open_evidence_store(config.home / "evidence.sqlite"))
         registry = await self._stack.enter_async_context(open_registry(config.home / "registry.sqlite"))
-        self.evidence = await EvidenceLog.open(config.home / "evidence-log", store, config.origin, node)
+        self.evidence = await EvidenceLog.open(config.home / "evidence-log", store, config.origin, node, kept.evidence)
         self._build_ingest(node, store, registry)
         anchor = Anchor(self.ledger, self.evidence, node, validator)
         api = self._build_api(genesis, registry)

@@ -68,6 +68,9 @@ def test_everything_set(tmp_path: Path) -> None:
         GOOD + '[broker]\nurl = "mqtt://x:port"\n',
         GOOD + '[attestation]\nunknown_firmware = "perhaps"\n',
         GOOD + '[evidence]\nack_after = "mirrored(2)"\n',
+        GOOD + '[heads]\ndirectory = "relative"\n',
+        GOOD + "[heads]\ndirectory = 1\n",
+        GOOD + '[heads]\nfolder = "/elsewhere"\n',
         GOOD + "# " + "x" * 20000,
     ],
 )
@@ -75,6 +78,15 @@ def test_what_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         load(tmp_path, text)
     assert caught.value.code == 195
+
+
+def test_heads_are_kept_outside_the_home_only(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).heads_directory is None
+    assert load(tmp_path, GOOD + '[heads]\ndirectory = "/elsewhere"\n').heads_directory == Path("/elsewhere")
+    (tmp_path.parent / f"{tmp_path.name} link").symlink_to(tmp_path)
+    for inside in (tmp_path, tmp_path / "heads", tmp_path / "x/../heads", tmp_path.parent / f"{tmp_path.name} link" / "heads"):
+        with pytest.raises(DecodeError, match="outside the home"):
+            load(tmp_path, GOOD + f'[heads]\ndirectory = "{inside}"\n')
 
 
 def test_a_missing_file_tells_what_to_do(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ unknown_firmware = "{unknown_firmware}"
 
 [evidence]
 ack_after = "local"
+
+# Where the newest signed heads of both logs are kept as well: on another disk or machine than this one. A home that was put back from an
+# older copy, knowingly or not, is found out there and does not start.
+# [heads]
+# directory = "/mnt/elsewhere/meterproof-heads"
 """
 
 

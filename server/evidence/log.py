@@ -11,6 +11,7 @@ import asyncio
 import logging
 import traceback
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -35,6 +36,7 @@ BACKOFF_MAX_S = 5.0
 ASIDE_MAX = 1024
 SET_ASIDE = 470
 CHECKPOINT = "checkpoint"
+Keep = Callable[[bytes], None]
 _LOG = logging.getLogger("meterproof.evidence")
 
 
@@ -51,7 +53,7 @@ class EvidenceLog:
     """One origin's log. `head` and `reader` show what is committed; `checked_from`: entries from there on were checked by this process;
     `trouble`: why nothing can be logged now."""
 
-    def __init__(self, directory: Path, store: EvidenceStore, origin: str, key: Signing) -> None:
+    def __init__(self, directory: Path, store: EvidenceStore, origin: str, key: Signing, keep: Keep | None = None) -> None:
         self.directory = directory
         self.origin = origin
         self.store = store
@@ -61,6 +63,7 @@ class EvidenceLog:
         self.checked_from = 0
         self.trouble: MeterproofError | None = None
         self._key = key
+        self._keep = keep
         self._tiles: TileWriter | None = None
         self._queue: deque[Waiting] = deque()
         self._queued_bytes = 0
@@ -68,9 +71,10 @@ class EvidenceLog:
         self._aside: OrderedDict[bytes, None] = OrderedDict()
 
     @classmethod
-    async def open(cls, directory: Path, store: EvidenceStore, origin: str, key: Signing) -> Self:
-        """Opens or begins the log and repairs what a crash left. Raises VerifyError 270 if tiles do not match the trusted head."""
-        log = cls(directory, store, origin, key)
+    async def open(cls, directory: Path, store: EvidenceStore, origin: str, key: Signing, keep: Keep | None = None) -> Self:
+        """Opens or begins the log and repairs what a crash left. Raises VerifyError 270 if tiles do not match the trusted head. `keep` is
+        given every checkpoint before anybody sees it."""
+        log = cls(directory, store, origin, key, keep)
         await log._recover()
         log.checked_from = log.head.size
         return log
@@ -219,6 +223,8 @@ class EvidenceLog:
 
     async def _publish(self, head: Head) -> None:
         """Makes a committed head visible."""
+        if self._keep is not None:
+            await asyncio.to_thread(self._keep, head.checkpoint)
         await asyncio.to_thread(write_file, self.directory / CHECKPOINT, head.checkpoint)
         self.reader.size = head.size
         self.head = head

@@ -15,8 +15,12 @@ from tests.evidence.fleet import Device
 
 
 def start_node(home: Path) -> tuple[Node, Device]:
-    """Served, with one device enrolled."""
+    """Served, with one device enrolled; its heads are kept beside the home."""
     node = Node(home)
+    kept = home.with_name("kept")
+    kept.mkdir()
+    settings = home / "meterproof.toml"
+    settings.write_text(settings.read_text() + f'\n[heads]\ndirectory = "{kept}"\n')
     node.start()
     device = node.new_device("backed up")
     node.cli("firmware", "add", device.firmware.hex(), "--name", "meterproof-edge", "--version", "0.1.0")

@@ -66,6 +66,17 @@ def check_moved(node, device, tmp_path: Path) -> None:
         assert new.stop() == 0
     assert "Traceback" not in new.log()
     assert check_whole(new.home)["log_size"] == before + 1
+    check_left_home_is_found_out(node, new.home, tmp_path)
+
+
+def check_left_home_is_found_out(node, new_home: Path, tmp_path: Path) -> None:
+    """The old home, whole and without a mark, is behind now: the heads kept elsewhere tell."""
+    for log, kept in (("evidence-log", "evidence"), ("ledger-log", "ledger")):
+        assert (tmp_path / f"kept/{kept}.checkpoint").read_bytes() == (new_home / log / "checkpoint").read_bytes()
+    before = (tmp_path / "kept/evidence.checkpoint").read_bytes()
+    served = run("serve", "--home", str(node.home))
+    assert served.code == 1 and "274" in served.err and "1 entries are missing here" in served.err
+    assert (tmp_path / "kept/evidence.checkpoint").read_bytes() == before
 
 
 def check_old_copy_is_refused(node, tmp_path: Path, old: dict[str, int]) -> None:

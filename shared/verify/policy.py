@@ -3,6 +3,7 @@
 In: TOML text. Out: a Policy, or DecodeError 141. Never falls back to a weaker rule: an unknown, missing or doubtful setting is an error.
 """
 
+import re
 import tomllib
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from ..errors import DecodeError
 
 FORMAT = "meterproof/policy/1"
 POLICY_BYTES_MAX = 16384
+# Outside strings and comments. TOML's keys nest without end, and the time for dotted ones grows with the square of their length.
+STRUCTURE_BYTES_MAX = 1024
+_STRINGS_AND_COMMENTS = re.compile(rb'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*')
 NODES_MAX = 16  # signature lines of a checkpoint, SPEC.md section 5
 _CHAIN_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
@@ -28,9 +32,11 @@ def decode_policy(data: bytes) -> Policy:
     """The policy in a TOML file. Raises DecodeError 141."""
     if len(data) > POLICY_BYTES_MAX:
         raise DecodeError(141, f"policy: longer than {POLICY_BYTES_MAX} bytes")
+    if b'"""' in data or b"'''" in data or len(_STRINGS_AND_COMMENTS.sub(b"", data)) > STRUCTURE_BYTES_MAX:
+        raise DecodeError(141, f"policy: strings of several lines, or more than {STRUCTURE_BYTES_MAX} bytes beside strings and comments")
     try:
         fields = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: not UTF-8, a number of 4,300 digits, nested too deep
         raise DecodeError(141, f"policy: not TOML: {error}") from error
     if fields.get("format") != FORMAT:
         raise DecodeError(141, f'policy: format is not "{FORMAT}"')

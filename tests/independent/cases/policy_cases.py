@@ -67,6 +67,13 @@ def bad_policies() -> Iterator[tuple[str, str | bytes]]:
     yield "empty", ""
     yield "not TOML", "format: meterproof/policy/1\n"
     yield "cut off", good[:-3]
+    yield "lists nested 1,100 deep", f"{good}x = {'[' * 1100}"
+    yield "tables nested 900 deep", f"{good}x = {'{a=' * 900}"
+    yield "need has 5,000 digits", good.replace("need = 1", "need = " + "1" * 5000)
+    yield "a key of 600 parts", "a." * 600 + "a = 1\n" + good
+    yield "a key of 600 parts between strings that hold quotes", '["\\"", {' + "a." * 600 + "a = 1}]\n" + good
+    yield "a string of several lines", good.replace(f'"{NODE_VKEY}"', f'"""\n{NODE_VKEY}"""')
+    yield "a string in three apostrophes", good.replace(f'"{NODE_VKEY}"', f"'''{NODE_VKEY}'''")
     yield "not UTF-8", good.encode() + b"# \xff\n"
 
 

@@ -19,6 +19,7 @@ CODE_MIN = 100
 CODE_MAX = 499
 
 TOPIC_ROOT = "meterproof/v1/"
+TOPIC_BYTES_MAX = 128
 TO_NODE = ("hello", "attest", "bundle")
 TO_DEVICE = ("challenge", "ack")
 
@@ -115,7 +116,7 @@ def topic(org: str, device: str, what: str) -> str:
 
 def parse_topic(text: str) -> tuple[bytes, bytes, str]:
     """(organization, device, what) of a topic. Raises DecodeError 160, 170."""
-    parts = text.split("/")
+    parts = text.split("/", 5) if len(text) <= TOPIC_BYTES_MAX else ()
     if len(parts) != 5 or not text.startswith(TOPIC_ROOT) or parts[4] not in TO_NODE + TO_DEVICE:
         raise DecodeError(160, "not a topic of ours")
     return ids.decode_id(ids.ORG, parts[2]), ids.decode_id(ids.DEVICE, parts[3]), parts[4]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NOTE_BYTES_MAX = 4096
 SIGNATURES_MAX = 16
 NAME_BYTES_MAX = ids.ORIGIN_BYTES_MAX
+VKEY_CHARS_MAX = NAME_BYTES_MAX + 54  # two plus signs, 8 digits, 44 of base64
 SIGNATURE_BYTES_MAX = 3000  # ML-DSA-44 of a witness; ours are of 64
 ED25519_TYPE = b"\x01"
 KEY_ID_BYTES = 4
@@ -53,7 +54,7 @@ def encode_vkey(name: str, raw: bytes) -> str:
 
 def decode_vkey(text: str) -> Vkey:
     """The key that a text is. Raises DecodeError 130."""
-    parts = text.split("+", 2)
+    parts = text.split("+", 2) if len(text) <= VKEY_CHARS_MAX else ()
     if len(parts) != 3:
         raise DecodeError(130, "not a verification key")
     _check_name(parts[0])
@@ -149,7 +150,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> str:
 
 def decode_checkpoint(text: str) -> Checkpoint:
     """(origin, size, root) of a note's text. Raises DecodeError 131."""
-    lines = text.split("\n")
+    lines = text.split("\n", 4) if len(text) <= NOTE_BYTES_MAX else ()
     if len(lines) != 4 or lines[3]:
         raise DecodeError(131, "not the three lines of a checkpoint")
     origin, digits, root_text = lines[:3]

@@ -1,6 +1,7 @@
 """`fsck`: opens a home's tiles, rows and blocks, re-verifies everything, recounts, and compares every derived table with a fresh one.
 
-In: a home. Out: a Report. Never changes a file without `repair`, and then only the derived tables of the evidence store.
+In: a home. Out: a Report. Never changes a file without `repair`, and then only derived tables: those of the ledger by its blocks, those of
+the evidence store by tiles, rows and blocks, and only when nothing else is wrong.
 """
 
 import tempfile
@@ -11,16 +12,23 @@ from server.evidence.fsck_derived import replace_derived
 from server.evidence.fsck_report import Report
 from server.evidence.fsck_tiles import check_tiles, read_published
 from server.evidence.rows import MIGRATIONS, open_evidence_store
+from server.ledger.derived import differences, rewriting
 from server.ledger.file import LedgerReader
 from server.ledger.history import LedgerHistory, compare_ledger, replay_history
-from server.store.sqlite import open_database
+from server.ledger.write import MIGRATIONS as LEDGER_MIGRATIONS
+from server.store.sqlite import Writer, open_database
 from shared import note
 from shared.errors import MeterproofError, VerifyError
 
+LEDGER, EVIDENCE = "ledger.sqlite", "evidence.sqlite"
+
 
 async def fsck(home: Path, repair: bool = False) -> Report:
-    """Checks a home. Raises VerifyError 242 if its genesis names no log; whatever else is wrong is in the report."""
-    report = Report()
+    """Checks a home. Raises VerifyError 242 if its genesis names no log, 270 or 271 if a store is missing or a repair is refused; whatever
+    else is wrong is in the report."""
+    report = Report(served=was_served(home))
+    if not report.served:
+        return report
     history = _check_ledger(home, report)
     origin = history.genesis.logs[0][0] if history.genesis.logs else ""
     node_key = history.node_key(origin)
@@ -28,21 +36,50 @@ async def fsck(home: Path, repair: bool = False) -> Report:
         fresh = await open_database(Path(folder) / "fresh.sqlite", MIGRATIONS)
         try:
             await fresh.execute("PRAGMA synchronous = OFF")  # thrown away at the end
-            async with open_evidence_store(home / "evidence.sqlite") as store:
+            async with open_evidence_store(home / EVIDENCE) as store:
                 await EvidenceCheck(home / "evidence-log", store, fresh, history, report).run(origin, node_key)
+                evidence_differs = bool(report.derived_problems)
+                report.derived_problems += history.derived.values()
                 if repair and report.derived_problems:
                     if report.problems:
                         raise VerifyError(270, "not repaired: something is damaged that cannot be rebuilt; see the report without --repair")
-                    await replace_derived(store, fresh, report.log_size)
+                    if history.derived:
+                        await _repair_ledger(home / LEDGER, history)
+                    if evidence_differs:
+                        await replace_derived(store, fresh, report.log_size)
                     report.derived_problems, report.repaired = [], True
         finally:
             await fresh.close()
     return report
 
 
+def was_served(home: Path) -> bool:
+    """Whether a backend ever got so far that there is something to check. Raises VerifyError if one of its two stores is gone."""
+    ledger, evidence = (home / name for name in (LEDGER, EVIDENCE))
+    if not ledger.exists():
+        if evidence.exists() or (home / "ledger-log").exists() or (home / "evidence-log").exists():
+            raise VerifyError(271, f"{LEDGER} is missing, but the home was served: restore it from a backup")
+        return False
+    if not evidence.exists():
+        if (home / "evidence-log").exists() or _height(ledger) > 0:
+            raise VerifyError(270, f"{EVIDENCE} is missing, but the home was served: restore it from a backup")
+        return False
+    return True
+
+
+def _height(path: Path) -> int:
+    """Of the last block; 0 also for a file whose first start was cut short."""
+    reader = LedgerReader(path)
+    try:
+        head = reader.head() if reader.has_tables() else None
+        return 0 if head is None else head.height
+    finally:
+        reader.close()
+
+
 def _check_ledger(home: Path, report: Report) -> LedgerHistory:
     published = read_published(home / "ledger-log")  # before the snapshot: the backend may be running
-    reader = LedgerReader(home / "ledger.sqlite")
+    reader = LedgerReader(home / LEDGER)
     try:
         with reader.snapshot():
             history = replay_history((home / "genesis.cbor").read_bytes(), reader)
@@ -55,6 +92,23 @@ def _check_ledger(home: Path, report: Report) -> LedgerHistory:
         report.problem(problem)
     _check_ledger_tiles(home / "ledger-log", published, report)
     return history
+
+
+async def _repair_ledger(path: Path, history: LedgerHistory) -> None:
+    """Puts the replayed tables in place, all or nothing, and compares again. Raises VerifyError 271 if the file moved or stays wrong."""
+    conn = await open_database(path, LEDGER_MIGRATIONS)
+    try:
+        async with Writer(conn) as writer:
+            await writer.run(rewriting(history.store, history.head, history.derived, history.promised))
+    finally:
+        await conn.close()
+    reader = LedgerReader(path)
+    try:
+        left = differences(history.store, history.head, reader)
+    finally:
+        reader.close()
+    if left:
+        raise VerifyError(271, "repaired, but still different: " + "; ".join(left.values()))
 
 
 def _check_ledger_tiles(directory: Path, published: bytes | None, report: Report) -> None:

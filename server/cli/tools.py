@@ -50,7 +50,8 @@ def fsck(home: Path, repair: bool, as_json: bool) -> int:
     Example:
       meterproof fsck --home ./home
 
-    Exit code 1 if anything is wrong. Changes nothing without --repair, and then only what is derived from the rest.
+    Exit code 1 if anything is wrong. Changes nothing without --repair, and then only what is derived from the rest: it is rebuilt when
+    all that was signed and stored agrees, and left alone otherwise. A home that was never served has nothing to check: exit code 0.
     """
     from server.fsck import fsck as check
     from server.home import lock_home
@@ -65,11 +66,15 @@ def fsck(home: Path, repair: bool, as_json: bool) -> int:
 
 def fsck_text(values: dict[str, Any], ok: bool) -> str:
     """The report for people."""
+    if not values["served"]:
+        return "nothing to check: this home was initialised, but never served"
     problems = values["problems"] + values["derived_problems"]
-    lines: list[tuple[str, object]] = [(name, value) for name, value in values.items() if isinstance(value, int)]
+    lines: list[tuple[str, object]] = [(name, value) for name, value in values.items() if isinstance(value, int) and name != "served"]
     lines += [(device, f"{stored['readings']} readings, {stored['lost']} lost") for device, stored in values["devices"].items()]
-    verdict = "everything agrees" if ok else f"{len(problems)} problems:\n" + "\n".join(f"  {problem}" for problem in problems)
-    return f"{pairs(lines)}\n{verdict}"
+    sound = "everything agrees; derived tables were rebuilt" if values["repaired"] else "everything agrees"
+    verdict = sound if ok else f"{len(problems)} problems:\n" + "\n".join(f"  {problem}" for problem in problems)
+    hint = "\nall of it can be rebuilt: stop the backend, then meterproof fsck --repair" if not (ok or values["problems"]) else ""
+    return f"{pairs(lines)}\n{verdict}{hint}"
 
 
 @click.command(context_settings=PASS_ON)

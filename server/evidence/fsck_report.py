@@ -12,7 +12,7 @@ PROBLEMS_MAX = 1000
 
 @dataclass(slots=True)
 class Report:
-    """`ok` when there is no problem. `devices`: text id → what is stored of it."""
+    """`ok` when there is no problem. `devices`: text id → what is stored of it; `served`: False for a home without anything to check."""
 
     statements: int = 0
     readings: int = 0
@@ -28,6 +28,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     derived_problems: list[str] = field(default_factory=list)
     repaired: bool = False
+    served: bool = True
 
     @property
     def ok(self) -> bool:

@@ -90,7 +90,7 @@ def frontier_of(store: Store, head: Head) -> merkle.Frontier:
             done += 1 << level
     frontier = merkle.Frontier(head.log_size, nodes)
     if frontier.root() != head.app_hash or tree.root_of(store.record) != head.state_root:
-        raise VerifyError(271, "the stored log or state tree does not make the stored head")
+        raise VerifyError(271, "the stored log or state tree does not make the stored head; see `meterproof fsck`")
     return frontier
 
 

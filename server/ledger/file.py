@@ -69,6 +69,10 @@ class LedgerReader:
         finally:
             self._row("COMMIT")
 
+    def has_tables(self) -> bool:
+        """Whether the file got so far as to have them."""
+        return self._row("SELECT 1 FROM sqlite_master WHERE name = 'head'") is not None
+
     def head(self) -> Head | None:
         """Where the ledger stands; None before its genesis was written."""
         row = self._row(_HEAD)

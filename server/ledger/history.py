@@ -3,7 +3,7 @@
 In: genesis and a ledger file. Out: device values by height, batches, problems. Never believes a table but `block`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from shared import cbor, cose, merkle, note, state
@@ -11,24 +11,17 @@ from shared.errors import MeterproofError, VerifyError
 from shared.state import BatchValue, DeviceValue
 
 from .core import Head
+from .derived import differences
 from .file import LedgerReader
 from .genesis import Genesis, decode_genesis
 from .query import ORIGIN_PREFIX
 from .replay import MemoryStore, Replay, replay_steps
 from .values import decode_log
 
-_TABLES: dict[str, tuple[str, Callable[[MemoryStore], Iterable[Any]]]] = {
-    "state": ("SELECT key, value FROM state", lambda store: store.values.items()),
-    "tree": ("SELECT place, record FROM tree", lambda store: store.records.items()),
-    "entry": ("SELECT place, data FROM entry", lambda store: enumerate(store.entries)),
-    "receipt": ("SELECT identity, place, final FROM receipt", lambda store: ((*at, final) for at, final in store.receipts.items())),
-    "listed": ("SELECT list, member FROM listed", lambda store: store.listed),
-    "log_node": ("SELECT level, place, hash FROM log_node", lambda store: ((*at, node) for at, node in store.nodes.items())),
-}
-
 
 class LedgerHistory:
-    """Built by `replay_history`; `blocks` how many were replayed, `problems` what does not follow from them."""
+    """Built by `replay_history`. `blocks`: how many were replayed; `problems`: what contradicts them; `derived`: by table, what is stored
+    otherwise than they make it, and can be made anew; `promised`: genesis and checkpoint in the file."""
 
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
@@ -36,6 +29,8 @@ class LedgerHistory:
         self.store = MemoryStore()
         self.blocks = 0
         self.problems: list[str] = []
+        self.derived: dict[str, str] = {}
+        self.promised: tuple[bytes | None, bytes | None] = (None, None)
         self._devices: dict[bytes, list[tuple[int, bytes]]] = {}
 
     @property
@@ -91,21 +86,21 @@ def replay_history(genesis_data: bytes, reader: LedgerReader) -> LedgerHistory:
 
 
 def compare_ledger(history: LedgerHistory, reader: LedgerReader, published: bytes | None, node_key: bytes) -> None:
-    """Adds to the problems whatever is stored or published and does not follow from the blocks."""
-    head, problems = history.head, history.problems
-    if reader.head() != head:
-        problems.append(f"ledger: the stored head is not that of {history.blocks} blocks replayed")
-    _check_checkpoint(history, reader.checkpoint(), node_key, "checkpoint")
+    """Notes whatever is stored or published and does not follow from the blocks."""
+    try:
+        history.promised = reader.genesis(), reader.checkpoint()
+    except MeterproofError as error:
+        history.problems.append(f"ledger: genesis or checkpoint in the file: {error}")
+    genesis, checkpoint = history.promised
+    if genesis != history.genesis.data:
+        history.problems.append("ledger: the file was begun with another genesis, or its head is gone")
+    _check_checkpoint(history, checkpoint, node_key, "checkpoint")
     _check_checkpoint(history, published, node_key, "published checkpoint")
-    for table, (query, rows_of) in _TABLES.items():
-        stored, rebuilt = set(reader.rows(query)), set(map(tuple, rows_of(history.store)))
-        if stored != rebuilt:
-            missing, extra = len(rebuilt - stored), len(stored - rebuilt)
-            problems.append(f"ledger: table {table}: {missing} rows missing or changed, {extra} that do not follow from the blocks")
+    history.derived = {name: f"ledger: {text}" for name, text in differences(history.store, history.head, reader).items()}
 
 
 def _check_checkpoint(history: LedgerHistory, data: bytes | None, node_key: bytes, what: str) -> None:
-    """It must be the node's, and of the log that the blocks make; the published one may lag, and be missing after the first block."""
+    """It must be the node's, and of the log that the blocks make: all of it; the published one may lag, and be missing after the first."""
     origin = ORIGIN_PREFIX + history.genesis.chain_id
     try:
         if data is None:
@@ -113,9 +108,10 @@ def _check_checkpoint(history: LedgerHistory, data: bytes | None, node_key: byte
                 raise VerifyError(271, "it is missing")
             return
         checkpoint, _ = note.open_checkpoint(data, [note.Vkey(origin, note.key_id_of(origin, node_key), node_key)])
-        if checkpoint.origin != origin or checkpoint.size > history.head.log_size:
-            raise VerifyError(271, f"it covers {checkpoint.size} entries, the blocks make {history.head.log_size}")
-        if merkle.tree_root(checkpoint.size, history.store.log_node) != checkpoint.root:
+        size, made = checkpoint.size, history.head.log_size
+        if checkpoint.origin != origin or size > made or (size < made and what == "checkpoint"):
+            raise VerifyError(271, f"it covers {size} entries, the blocks make {made}")
+        if merkle.tree_root(size, history.store.log_node) != checkpoint.root:
             raise VerifyError(271, "the blocks make another root")
     except MeterproofError as error:
         history.problems.append(f"ledger: {what}: {error}")

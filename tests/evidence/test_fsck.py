@@ -2,18 +2,28 @@
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from server import fsck as fsck_module
 from server.evidence.derive import DERIVED_TABLES
 from server.evidence.fsck_report import Report, melt
 from server.fsck import fsck
-from shared import ids
-from shared.errors import VerifyError
+from server.ledger import derived
+from server.ledger.blocks import encode_block
+from server.ledger.engines.embedded import EmbeddedLedger
+from server.ledger.file import LedgerReader
+from server.ledger.replay import replay_blocks
+from server.ledger.transactions import build_tx, decode_tx
+from server.ledger.values import decode_key, decode_nonce
+from shared import ids, state
+from shared.errors import Unavailable, VerifyError
+from tests.evidence.backend import NODE
 from tests.evidence.fleet import Device
-from tests.evidence.whole import open_whole
+from tests.evidence.whole import ADMIN, CHAIN, genesis, open_whole
 
 
 def check(home: Path, repair: bool = False) -> Report:
@@ -114,14 +124,13 @@ def test_a_flipped_byte_in_a_file_is_found(home: Path, pattern: str) -> None:
         ("ledger.sqlite", "UPDATE block SET data = CAST(substr(data, 1, length(data) - 1) || x'01' AS BLOB) WHERE height = 3"),
         ("ledger.sqlite", "DELETE FROM block WHERE height = 2"),
         ("ledger.sqlite", "DELETE FROM block WHERE height = (SELECT max(height) FROM block)"),
-        ("ledger.sqlite", "UPDATE head SET app_hash = zeroblob(32)"),
         ("ledger.sqlite", "UPDATE head SET checkpoint = x'00'"),
-        ("ledger.sqlite", "UPDATE state SET value = x'00' WHERE key = (SELECT min(key) FROM state)"),
-        ("ledger.sqlite", "DELETE FROM tree WHERE place = (SELECT max(place) FROM tree)"),
-        ("ledger.sqlite", "DELETE FROM entry WHERE place = 1"),
-        ("ledger.sqlite", "UPDATE receipt SET place = 0 WHERE place = 2"),
-        ("ledger.sqlite", "UPDATE receipt SET final = 0 WHERE place = 0"),
-        ("ledger.sqlite", "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND place = 0"),
+        ("ledger.sqlite", "UPDATE head SET checkpoint = NULL"),
+        ("ledger.sqlite", "UPDATE head SET checkpoint = 'text'"),
+        ("ledger.sqlite", "UPDATE head SET genesis = CAST(genesis || x'00' AS BLOB)"),
+        ("ledger.sqlite", "DELETE FROM head"),
+        ("ledger.sqlite", "UPDATE block SET data = 'text' WHERE height = 2"),
+        ("ledger.sqlite", "DELETE FROM block"),
     ],
 )
 def test_damage_in_a_store_is_found(home: Path, file: str, query: str) -> None:
@@ -131,6 +140,154 @@ def test_damage_in_a_store_is_found(home: Path, file: str, query: str) -> None:
     if report.derived_problems:
         with pytest.raises(VerifyError, match="not repaired"):
             check(home, repair=True)
+
+
+LEDGER_DAMAGE = [
+    ("head", "UPDATE head SET app_hash = zeroblob(32)"),
+    ("head", "UPDATE head SET height = height + 1, log_size = 'many'"),
+    ("head", "UPDATE head SET state_root = x''"),
+    ("state", "UPDATE state SET value = x'00' WHERE key = (SELECT min(key) FROM state)"),
+    ("state", "UPDATE state SET value = 'text' WHERE key = (SELECT max(key) FROM state)"),
+    ("state", "DELETE FROM state"),
+    ("tree", "DELETE FROM tree WHERE place = (SELECT max(place) FROM tree)"),
+    ("tree", "INSERT INTO tree VALUES (x'0100ff', x'00')"),
+    ("entry", "DELETE FROM entry WHERE place = 1"),
+    ("entry", "UPDATE entry SET place = 1000 WHERE place = 1"),
+    ("entry", "UPDATE entry SET data = 5 WHERE place = 1"),
+    ("receipt", "UPDATE receipt SET place = 0 WHERE place = 2"),
+    ("receipt", "UPDATE receipt SET final = 0 WHERE place = 0"),
+    ("log_node", "UPDATE log_node SET hash = zeroblob(32) WHERE level = 0 AND place = 0"),
+    ("log_node", "DELETE FROM log_node"),
+    ("listed", "INSERT INTO listed VALUES (x'00', x'00')"),
+    ("listed", "DELETE FROM listed"),
+]
+
+
+def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        names = [name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(conn.execute(f"SELECT * FROM {name}").fetchall()) for name in names}
+
+
+@pytest.mark.parametrize(("table", "query"), LEDGER_DAMAGE)
+def test_a_derived_table_of_the_ledger_is_rebuilt_from_its_blocks(home: Path, table: str, query: str) -> None:
+    path = home / "ledger.sqlite"
+    before = content(path)
+    assert change(path, query) >= 1
+    report = check(home)
+    assert not report.problems and len(report.derived_problems) == 1 and table in report.derived_problems[0]
+    assert content(path) != before, "without --repair nothing is changed"
+    repaired = check(home, repair=True)
+    assert repaired.ok and repaired.repaired and content(path) == before
+    assert check(home).ok
+
+
+def test_every_derived_table_of_both_stores_at_once_and_the_node_goes_on(home: Path) -> None:
+    path = home / "ledger.sqlite"
+    before = content(path)
+    for table in ("state", "tree", "entry", "receipt", "log_node", "listed"):
+        assert change(path, f"DELETE FROM {table}") >= 1
+    assert change(path, "UPDATE head SET height = 0, log_size = 0, app_hash = x'', state_root = x''") == 1
+    assert change(home / "evidence.sqlite", "DELETE FROM statements") >= 1
+    assert len(check(home).derived_problems) == 8
+    assert check(home, repair=True).ok and content(path) == before
+
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_whole(home, meter) as whole:
+            meter.next_seq = 50
+            await whole.half.send(meter, meter.readings(5))
+            await whole.anchor.anchor()
+            assert whole.ledger.log(whole.half.log.origin).batches == 3
+
+    asyncio.run(story())
+    assert check(home).ok
+
+
+def test_a_table_that_is_gone_is_reported_and_a_repair_says_why_not(home: Path) -> None:
+    change(home / "ledger.sqlite", "DROP TABLE tree")
+    assert "no such table" in check(home).derived_problems[0]
+    with pytest.raises(Unavailable, match="no such table"):
+        check(home, repair=True)
+
+
+def test_a_repair_is_all_or_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home / "ledger.sqlite"
+    change(path, "DELETE FROM state")
+    change(path, "DELETE FROM listed")
+    damaged = content(path)
+    real = derived._rewrite
+
+    async def fails_at_the_second(conn: object, name: str, *rest: object) -> None:
+        if name == "listed":
+            raise sqlite3.OperationalError("database or disk is full")
+        await real(conn, name, *rest)
+
+    monkeypatch.setattr(derived, "_rewrite", fails_at_the_second)
+    with pytest.raises(Unavailable):
+        check(home, repair=True)
+    assert content(path) == damaged
+
+
+def test_a_ledger_that_moved_since_it_was_compared_is_not_repaired(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(home / "ledger.sqlite", "DELETE FROM listed")
+    real = fsck_module.rewriting
+
+    def moved(*args: object) -> object:
+        change(home / "ledger.sqlite", "UPDATE head SET checkpoint = x'00'")
+        return real(*args)
+
+    monkeypatch.setattr(fsck_module, "rewriting", moved)
+    with pytest.raises(VerifyError, match="moved"):
+        check(home, repair=True)
+
+
+def test_a_block_more_than_was_signed_is_not_rebuilt_into_tables(home: Path) -> None:
+    """A block that replays well, put there by somebody without the node's key."""
+    reader = LedgerReader(home / "ledger.sqlite")
+    head = replay_blocks(genesis(), reader.blocks()).head
+    org = decode_key(reader.get(state.key_key(ADMIN.kid))).org
+    tx = build_tx(ADMIN, CHAIN, org, decode_nonce(reader.get(state.nonce_key(ADMIN.kid))), "point.create", {1: "x", 2: None, 3: "UTC"})
+    reader.close()
+    block = encode_block(head.height + 1, head.time_s, [decode_tx(tx)])
+    change(home / "ledger.sqlite", "INSERT INTO block VALUES (?, ?)", head.height + 1, block)
+    report = check(home)
+    assert any("checkpoint" in problem for problem in report.problems)
+    with pytest.raises(VerifyError, match="not repaired"):
+        check(home, repair=True)
+
+
+def test_a_home_that_was_never_served_has_nothing_to_check(tmp_path: Path) -> None:
+    (tmp_path / "genesis.cbor").write_bytes(genesis())
+    for repair in (False, True):
+        report = check(tmp_path, repair)
+        assert report.ok and not report.served and report.blocks == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["genesis.cbor"], "nothing is made"
+
+
+def test_a_first_start_that_was_cut_short_has_nothing_to_check_either(tmp_path: Path) -> None:
+    (tmp_path / "genesis.cbor").write_bytes(genesis())
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    assert not check(tmp_path).served
+    (tmp_path / "ledger.sqlite").unlink()
+
+    async def begin() -> None:
+        await (await EmbeddedLedger.open(tmp_path, genesis(), NODE)).close()
+
+    asyncio.run(begin())
+    assert not check(tmp_path).served and not (tmp_path / "evidence.sqlite").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("ledger.sqlite", "271"), ("evidence.sqlite", "270")])
+def test_a_store_that_is_gone_from_a_served_home_is_no_fresh_home(home: Path, name: str, code: str) -> None:
+    (home / name).unlink()
+    with pytest.raises(VerifyError, match=code):
+        check(home)
+    shutil.rmtree(home / "evidence-log")
+    with pytest.raises(VerifyError, match=code):
+        check(home)
+    assert not (home / name).exists()
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,9 @@ class Step:
     skipped: tuple[int, int] | None = None  # (first, count) that the device left out without naming it lost
 
 
+NOTHING_ODD = Step()
+
+
 def check_room(chain: Chain, statement: Statement) -> None:
     """Raises Unavailable 420 if the statement would open one hole too many: the device sends what is missing first."""
     fills = _fills(chain, statement)
@@ -120,6 +123,8 @@ def _fills(chain: Chain, statement: Statement) -> bool:
 
 def apply_statement(chain: Chain, statement: Statement, identity: bytes) -> Step:
     """Adds a logged statement. The caller has made sure that the identity was not added before."""
+    if _follows(chain, statement):
+        return _apply_next(chain, statement, identity)
     skipped = _skipped(chain, statement)
     segment = _join_segment(chain, statement, identity)
     broken: list[bytes | None] = []
@@ -144,6 +149,25 @@ def apply_statement(chain: Chain, statement: Statement, identity: bytes) -> Step
     chain.boot = max(chain.boot, statement.boot)
     _forget(chain)
     return Step(tuple(broken), skipped)
+
+
+def _follows(chain: Chain, statement: Statement) -> bool:
+    """Whether it continues head and sequence of a chain without disorder, as nearly every statement does."""
+    if chain.head is None or statement.kind != "readings" or chain.ranges or chain.waiting or chain.lost:
+        return False
+    return bool(statement.first_seq == chain.next_seq and statement.previous == chain.head.last)
+
+
+def _apply_next(chain: Chain, statement: Statement, identity: bytes) -> Step:
+    """What the long way would do with it."""
+    assert chain.head is not None
+    end = statement.first_seq + statement.count
+    chain.head.last = identity
+    chain.head.end_seq = max(chain.head.end_seq, end)
+    chain.next_seq = end
+    chain.high_seq = max(chain.high_seq, end)
+    chain.boot = max(chain.boot, statement.boot)
+    return NOTHING_ODD
 
 
 def _skipped(chain: Chain, statement: Statement) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ answers what it could not verify, never acks what is not durable.
 
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import lru_cache
 from typing import Any, Protocol
 
 from server.evidence.admission import Admission, Logged
@@ -14,7 +15,7 @@ from server.evidence.derive import Entry
 from server.evidence.log import SET_ASIDE, EvidenceLog
 from server.evidence.rows import Arrival
 from server.keystore import SigningKey, sign_object
-from shared import attest, channel, cose, ids, messages
+from shared import attest, channel, cose, messages
 from shared.errors import DecodeError, MeterproofError, RuleError, Unavailable, VerifyError
 from shared.types import ChannelTable, Refusal
 
@@ -26,6 +27,7 @@ Answer = Coroutine[Any, Any, None]
 MISMATCHES_MAX = 3  # rows of one statement that do not match, before it is refused
 IDENTITIES_MAX = 1024
 TABLES_MAX = 1024
+TOPICS_MAX = 4096
 
 
 class Ledger(Protocol):
@@ -79,7 +81,7 @@ class Ingest:
         """The part that must be done in the order of arrival; the rest comes back to be awaited beside it."""
         self.counts["received"] += 1
         try:
-            org, device, what = messages.parse_topic(topic)
+            org, device, what = _parse_topic(topic)
             if what == "bundle":
                 return await self._bundle(topic, org, device, payload)
             if what == "hello":
@@ -217,6 +219,13 @@ def _remember(cache: "OrderedDict[Any, Any]", key: Any, value: Any) -> None:
         cache.popitem(last=False)
 
 
+@lru_cache(TOPICS_MAX)
+def _parse_topic(topic: str) -> tuple[bytes, bytes, str]:
+    """`messages.parse_topic`: two checksums that every bundle of a device would pay again."""
+    org, device, what = messages.parse_topic(topic)
+    return org, device, what
+
+
 def _reply_topic(topic: str, what: str) -> str:
-    org, device, _ = messages.parse_topic(topic)
-    return str(messages.topic(ids.encode_id(ids.ORG, org), ids.encode_id(ids.DEVICE, device), what))
+    """Ids have one text form, so a topic that was parsed is what would be made anew."""
+    return f"{topic.rpartition('/')[0]}/{what}"

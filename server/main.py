@@ -24,6 +24,8 @@ from server.config import Config
 from server.evidence.evidence_file import EvidenceFileBuilder
 from server.evidence.log import EvidenceLog
 from server.evidence.rows import EvidenceStore, open_evidence_store
+from server.health.numbers import Parts
+from server.health.watch import Watch
 from server.home import check_agreed, lock_home, read_genesis
 from server.ingest.core import Ingest
 from server.ingest.mqtt import Broker, MqttShell
@@ -49,6 +51,7 @@ class Backend:
     evidence: EvidenceLog
     ingest: Ingest
     attestations: Attestations
+    watch: Watch
     api_url: str
 
     def __init__(self, config: Config) -> None:
@@ -89,6 +92,11 @@ class Backend:
         self.evidence = await EvidenceLog.open(config.home / "evidence-log", store, config.origin, node, kept.evidence)
         self._build_ingest(node, store, registry)
         anchor = Anchor(self.ledger, self.evidence, node, validator)
+        if config.broker_url is None:
+            self.broker_process = Supervisor("broker", broker_command(config))
+        parts = Parts(config, self.ledger, self.evidence, self.mqtt, self.ingest, self.quarantine, anchor, registry, validator.kid,
+                      self.broker_process)  # fmt: skip
+        self.watch = Watch(parts, self.attestations)
         api = self._build_api(genesis, registry)
         await self._start(anchor, api)
 
@@ -108,6 +116,7 @@ class Backend:
             attestations=self.attestations,
             guard=Guard(self.ledger, registry),
             status=self.status,
+            health=self.watch,
             genesis=genesis.data,
             evidence_log=self.config.home / "evidence-log",
             ledger_log=self.config.home / "ledger-log",
@@ -123,7 +132,7 @@ class Backend:
         group.create_task(self.ledger.run(), name="ledger")
         self._stack.push_async_callback(self._close_ledger)
         await self._start_broker(group)
-        works = {"evidence": self.evidence.run(), "anchor": anchor.run()}
+        works = {"evidence": self.evidence.run(), "anchor": anchor.run(), "watch": self.watch.run()}
         self._stack.push_async_callback(_cancel, *[group.create_task(work, name=name) for name, work in works.items()])
         self._stack.push_async_callback(_cancel, group.create_task(self.mqtt.run(self.ingest), name="mqtt"))
         serving = group.create_task(api.run(), name="api")
@@ -132,9 +141,8 @@ class Backend:
 
     async def _start_broker(self, group: asyncio.TaskGroup) -> None:
         """Our own, unless another is configured; waits a moment for it, and goes on without: it may come later."""
-        if self.config.broker_url is not None:
+        if self.broker_process is None:
             return
-        self.broker_process = Supervisor("broker", broker_command(self.config))
         self._stack.push_async_callback(_cancel, group.create_task(self.broker_process.run(), name="broker"))
         await _await_port(*self.config.mqtt_address)
 

@@ -18,7 +18,7 @@ ORDER = (
     ("ledger",),
     ("registry",),
     ("ingest",),
-    ("fsck", "home"),
+    ("fsck", "home", "health"),
     ("backup",),
     ("rules",),
     ("carbon",),

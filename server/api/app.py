@@ -15,7 +15,7 @@ from fastapi import FastAPI, Response
 
 from shared.errors import Unavailable
 
-from . import evidence, ledger, logs, problems
+from . import evidence, health, ledger, logs, problems
 from .services import Services
 
 CONCURRENCY_MAX = 128
@@ -28,11 +28,6 @@ def build_app(services: Services) -> FastAPI:
     app = FastAPI(title="Meterproof", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     problems.install(app)
 
-    @app.get("/health", tags=["status"])
-    async def health() -> dict[str, str]:
-        """Answers while the backend works; it stops as a whole when a part of it fails."""
-        return {"status": "ok"}
-
     @app.get("/v1/status", tags=["status"])
     async def status() -> dict[str, Any]:
         return await services.status()
@@ -43,6 +38,7 @@ def build_app(services: Services) -> FastAPI:
 
     app.include_router(logs.build_router("evidence-log", services.evidence_log))
     app.include_router(logs.build_router("ledger-log", services.ledger_log))
+    app.include_router(health.build_router(services))
     app.include_router(ledger.build_router(services))
     app.include_router(evidence.build_router(services))
     return app

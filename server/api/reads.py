@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from server.evidence.log import EvidenceLog
 from server.ingest.quarantine import Quarantine
+from server.store.sqlite import fetch
 from shared import bundle, ids
 from shared.state import DeviceValue
 from shared.statement import COUNT_MAX, open_statement
 
 FINDINGS_READ_MAX = 4096
+TIMES_READ_MAX = 500
 
 
 class Devices(Protocol):
@@ -47,7 +49,7 @@ class EvidenceReads:
             "SELECT log_index FROM statements WHERE device = ? AND first_seq >= ? AND last_seq >= ? ORDER BY first_seq, log_index LIMIT ?"
         )
         values = (device, max(first_seq - COUNT_MAX, 0), first_seq, count)
-        for row in await self._log.store.reader.execute_fetchall(query, values):
+        for row in await fetch(self._log.store.reader, query, values):
             found += [item for item in await self._bundle(int(row[0])) if item["seq"] >= first_seq]
             if len(found) >= count:
                 break
@@ -85,7 +87,17 @@ class EvidenceReads:
             if not more:
                 break
             after = rows[-1]["log_index"]
-        return cut_whole(found, limit)
+        return await self._with_times(cut_whole(found, limit))
+
+    async def _with_times(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Each with the time at which this node received its statement."""
+        received_s: dict[int, int] = {}
+        indices = sorted({row["log_index"] for row in found})
+        for start in range(0, len(indices), TIMES_READ_MAX):
+            part = indices[start : start + TIMES_READ_MAX]
+            query = f"SELECT log_index, received_s FROM rows WHERE log_index IN ({','.join('?' * len(part))})"  # noqa: S608
+            received_s.update((row[0], row[1]) for row in await fetch(self._log.store.reader, query, part))
+        return [{**row, "received_s": received_s.get(row["log_index"])} for row in found]
 
     def _is_of(self, device: bytes, org: bytes, owners: dict[bytes, bool]) -> bool:
         if device not in owners:

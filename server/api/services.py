@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from server.health.facts import Facts
+from server.health.numbers import Numbers
+from server.health.trouble import Trouble
 from server.ledger.values import KeyValue
 from server.registry.attestation import Attestations
 from shared.state import DeviceValue, Receipt
@@ -38,6 +41,13 @@ class Evidence(Protocol):
     async def quarantine(self, limit: int) -> list[dict[str, Any]]: ...
 
 
+class Health(Protocol):
+    """How the node is."""
+
+    async def troubles(self) -> tuple[Numbers, Facts, list[Trouble]]: ...
+    async def metrics(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the routes need; `status` gives the numbers of /v1/status."""
@@ -47,6 +57,7 @@ class Services:
     attestations: Attestations
     guard: Guard
     status: Callable[[], Awaitable[dict[str, Any]]]
+    health: Health
     genesis: bytes
     evidence_log: Path
     ledger_log: Path

@@ -22,6 +22,7 @@ from shared import ids
 from shared.errors import FAMILIES, DecodeError, MeterproofError
 
 from .client import Client
+from .words import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 ACCESS_S = 45
@@ -135,7 +136,7 @@ class Session:
 
     def emit(self, data: Any, text: str) -> None:
         """`data` with --json, else `text`."""
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else text)
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else printable(text))
 
 
 def check_receipt(receipt: dict[str, Any]) -> dict[str, Any]:

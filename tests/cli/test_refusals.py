@@ -188,7 +188,7 @@ def test_a_device_nobody_heard_of(node: Node) -> None:
 
 def test_no_secret_is_in_the_log_or_the_answers(node: Node) -> None:
     seeds = [(node.home / "keys" / f"{name}.key").read_text().split()[-1] for name in ("node", "validator", "admin")]
-    shown = node.log() + node.cli("status").out + node.cli("key", "list").out + str(node.made)
+    shown = node.log() + run("status", "--json", env={"METERPROOF_HOME": str(node.home)}).out + node.cli("key", "list").out + str(node.made)
     assert not [seed for seed in seeds if seed in shown]
 
 

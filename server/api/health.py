@@ -1,0 +1,68 @@
+"""Routes to how the node is: alive, metrics, what is wrong.
+
+In: a request. Out: JSON, or Prometheus text. `/health` and `/metrics` are open like `/v1/status`: numbers only, no name or id of anybody;
+where the API can be reached decides who sees them. `/v1/troubles` names devices and needs an access token: everybody sees their own
+organization's devices, people of the node's founding organization also the node's affairs. Never shows one organization another's devices.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from server.health import metrics as exposition
+from server.health.numbers import Numbers
+from server.health.trouble import Trouble, visible
+from shared import ids
+
+from .guard import Person
+from .services import Services
+
+DEVICES_MAX = 1000  # named with each trouble
+
+
+def build_router(services: Services) -> APIRouter:
+    """The three routes."""
+    router = APIRouter(tags=["status"])
+    asking = Depends(services.guard)
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """Answers while the backend works; it stops as a whole when a part of it fails."""
+        return {"status": "ok"}
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(await services.health.metrics(), headers={"Content-Type": exposition.CONTENT_TYPE})
+
+    @router.get("/v1/troubles")
+    async def troubles(person: Person = asking) -> dict[str, Any]:
+        """What is wrong, since when, what to do; those that need a person (`act`) first."""
+        numbers, facts, found = await services.health.troubles()
+        shown = [trouble_view(trouble) for trouble in visible(found, person.org, services.founder)]
+        of_node = numbers_view(numbers) if person.org == services.founder else None
+        return {"now_s": numbers.now_s, "facts_s": facts.now_s, "troubles": shown, "numbers": of_node}
+
+    return router
+
+
+def trouble_view(trouble: Trouble) -> dict[str, Any]:
+    devices = [
+        {"device": ids.encode_id(ids.DEVICE, item.device), "since_s": item.since_s, "detail": item.detail}
+        for item in trouble.devices[:DEVICES_MAX]
+    ]
+    return {
+        "kind": trouble.kind,
+        "act": trouble.act,
+        "since_s": trouble.since_s,
+        "what": trouble.what,
+        "do": trouble.do,
+        "detail": trouble.detail,
+        "devices_total": len(trouble.devices),
+        "devices": devices,
+    }
+
+
+def numbers_view(numbers: Numbers) -> dict[str, Any]:
+    return asdict(numbers)

@@ -115,7 +115,7 @@ def decode(data: bytes, limit: int = LIMIT_BYTES) -> object:
     return value
 
 
-def _head(data: bytes, at: int) -> tuple[int, int, int]:
+def read_head(data: bytes, at: int) -> tuple[int, int, int]:
     """(major type, number, next offset) of the head at `at`; the number must be in its shortest form."""
     if at >= len(data):
         raise DecodeError(100, "ends early")
@@ -138,7 +138,7 @@ def _head(data: bytes, at: int) -> tuple[int, int, int]:
 def _read(data: bytes, at: int, depth: int) -> tuple[object, int]:
     if depth > DEPTH_MAX:
         raise DecodeError(105, "nested deeper than " + str(DEPTH_MAX))
-    major, number, at = _head(data, at)
+    major, number, at = read_head(data, at)
     if major == 0:
         return number, at
     if major == 1:

@@ -36,15 +36,16 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
 
 def decode_entries(data: bytes, count: int) -> list[bytes]:
     """The `count` entries of a bundle. Raises DecodeError 132 if it holds more, fewer or a torn one."""
-    entries, at = [], 0
-    while at < len(data):
+    entries: list[bytes] = []
+    at = 0
+    while at < len(data) and len(entries) <= count:
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         if at + 2 > len(data) or end > len(data):
             raise DecodeError(132, "entry bundle ends early")
         entries.append(data[at + 2 : end])
         at = end
     if len(entries) != count:
-        raise DecodeError(132, f"entry bundle of {len(entries)} entries, not {count}")
+        raise DecodeError(132, f"entry bundle of {len(entries)} entries or more, not {count}")
     return entries
 
 

@@ -128,6 +128,9 @@ def block_book() -> Book:
             "a field missing": cbor(dict(enumerate(fields[1:], 1))),
         }
         wrong |= {"a field too many": cbor(ledger.numbered(*fields, 0)), "keys from 0": cbor(dict(enumerate(fields))), "empty": b""}
+        if name == "key":
+            wrong["roles are a number"] = cbor(ledger.numbered(*fields[:2], 5, *fields[3:]))
+            wrong["roles are a text"] = cbor(ledger.numbered(*fields[:2], "admin", *fields[3:]))
         for desc, bad in wrong.items():
             book.bad("value." + name, f"{name}: {desc}", bad, CORRUPT)
     book.calculated("value.nonce", "nonce", 300, cbor(300))

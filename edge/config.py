@@ -64,7 +64,11 @@ def check_int(name: str, value: object, minimum: int, maximum: int) -> int:
 
 
 def check_text(name: str, value: object, bytes_max: int) -> str:
-    if not isinstance(value, str) or not 0 < len(value.encode()) <= bytes_max:
+    try:
+        length = len(value.encode()) if isinstance(value, str) else 0
+    except ValueError:
+        length = 0  # half a surrogate pair, which JSON can write
+    if not 0 < length <= bytes_max:
         raise DecodeError(195, f"config: {name} is not a text of 1 to {bytes_max} bytes")
     return value
 
@@ -104,9 +108,11 @@ def check_clock(settings: dict) -> None:
 
 
 def decode_config(text: str) -> Config:
+    if len(text) > CONFIG_BYTES_MAX:
+        raise DecodeError(195, "config: file too large")
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
         raise DecodeError(195, "config: not JSON")
     if not isinstance(given, dict):
         raise DecodeError(195, "config: not an object")
@@ -147,6 +153,4 @@ def read_config(path: str) -> Config:
             text = file.read(CONFIG_BYTES_MAX + 1)
     except OSError:
         raise DecodeError(195, "config: cannot read the file")
-    if len(text) > CONFIG_BYTES_MAX:
-        raise DecodeError(195, "config: file too large")
     return decode_config(text)

@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+N ?= 1000000
+SECONDS ?= 0
 
-.PHONY: demo test test-faults check bench firmware verifier vectors clean setup lock
+.PHONY: demo test test-faults fuzz check bench firmware verifier vectors clean setup lock
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      three MicroPython meters and a gateway, a backend, outages, and one reading proven offline"
 	@echo "make test      every test that fits in some minutes"
 	@echo "make test-faults   the slow ones: crashes, fuzz"
+	@echo "make fuzz      a million inputs to each decoder, coverage-guided (N=inputs, SECONDS=each at most, ONLY=\"names\")"
 	@echo "make check     lint, types, import direction"
 	@echo "make bench     speed and memory beside the limit measured in the same run"
 	@echo "make firmware  compile the device files for the ESP32 and check them against its stubs"
@@ -32,6 +35,9 @@ test: $(READY)
 test-faults: $(READY)
 	@sh .ci/setup-faults
 	@$(BIN)/python -m pytest -n $(JOBS) -m slow tests
+
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz --inputs $(N) --seconds $(SECONDS) $(if $(ONLY),--only $(ONLY))
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -51,7 +51,7 @@ def decode_stream(data: bytes) -> list[mqtt.Packet]:
 
 def packets() -> list[bytes]:
     found = [b"\x20\x02\x00\x00", b"\x20\x02\x00\x05", b"\x90\x03\x00\x01\x01", b"\x40\x02\x00\x07", b"\xd0\x00"]
-    for payload in (b"", b"ack", bytes(900)):
+    for payload in (b"", b"ack", bytes(150)):
         found.append(mqtt.build_publish_head("meterproof/v1/a/b/ack", len(payload), 3) + payload)
         head = mqtt.build_text("t") + payload
         found.append(b"\x30" + mqtt.build_length(len(head)) + head)

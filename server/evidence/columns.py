@@ -20,9 +20,13 @@ _INT = {int}
 _WITH_VALUES = frozenset((0, 2, 3, 4, 5))  # statuses under which every register has a value, or may have
 _PLACES = tuple(place.to_bytes(2, "big") for place in range(COUNT_MAX))
 _LEAF_HEAD = b"\x00\x85\x50"  # RFC 9162's byte before a leaf, then CBOR of a list of five whose first is 16 bytes long
+_REGISTERS_HEAD = tuple(cbor.encode([None] * count)[: -count or None] for count in range(REGISTERS_MAX + 1))
 _SMALL = 1 << 13
-_ENCODED_SMALL = tuple(cbor.encode(value) for value in range(-_SMALL, _SMALL))
+_encoded_small = (*map(cbor.encode, range(_SMALL)), *map(cbor.encode, range(-_SMALL, 0))).__getitem__  # by the number itself, also below 0
+# (bits, lowest value, head in front of that many bits) of numbers that are not small.
+_WIDTHS = ((16, 1 << 8, 0x19 << 16), (32, 1 << 16, 0x1A << 32), (64, 1 << 32, 0x1B << 64))
 _join = b"".join
+_Pieces = Iterable[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,9 @@ class Columns:
 def check_columns(statement: Statement, salt: object, rows: object) -> Columns | None:
     """The columns, when they rebuild the root that the statement signs; None for the kinds without rows. Raises as `bundle.check_rows`."""
     if statement.kind == "readings" and type(salt) is bytes and len(salt) == bundle.SALT_BYTES:
-        columns = _read(statement, rows)
-        if columns is not None and _root(leaf_hashes(salt, statement.first_seq, columns)) == statement.root:
-            return columns
+        read = _read(statement, rows)
+        if read is not None and _root(_leaf_hashes(salt, statement.count, read[1])) == statement.root:
+            return read[0]
     readings = bundle.check_rows(statement, salt, rows)
     return Columns.of(readings) if readings else None
 
@@ -57,19 +61,27 @@ def check_columns(statement: Statement, salt: object, rows: object) -> Columns |
 # --- columns
 
 
-def _read(statement: Statement, rows: Any) -> Columns | None:
-    """The columns if all is right and nothing but integers; None leaves it to the reference."""
+def _read(statement: Statement, rows: Any) -> tuple[Columns, list[_Pieces]] | None:
+    """The columns and the pieces of their leaves, if all is right and nothing but integers; None leaves it to the reference."""
     if type(rows) is not list or len(rows) != 3:
         return None
     count = statement.count
     times, registers = _times(statement.start_s, count, rows[0]), rows[1]
     if times is None or type(registers) is not list or not 1 <= len(registers) <= REGISTERS_MAX:
         return None
+    pieces = _place_pieces(range(statement.first_seq, statement.first_seq + count), times, _REGISTERS_HEAD[len(registers)])
+    values = []
+    for column in registers:
+        register = _register(column, count)
+        if register is None:
+            return None
+        values.append(register[0])
+        pieces.append(register[1])
     statuses = _plain(rows[2], count)
     if statuses is None or not _WITH_VALUES.issuperset(statuses):
         return None
-    values = [_register(column, count) for column in registers]
-    return None if None in values else Columns(times, values, statuses)  # type: ignore[arg-type]
+    pieces.append(_pieces(statuses, min(statuses), max(statuses)))
+    return Columns(times, values, statuses), pieces
 
 
 def _times(start_s: int, count: int, column: Any) -> Sequence[int] | None:
@@ -86,55 +98,69 @@ def _times(start_s: int, count: int, column: Any) -> Sequence[int] | None:
     return times if times[-1] <= _INT64_MAX else None
 
 
-def _register(column: Any, count: int) -> Sequence[int] | None:
-    if type(column) is int and column:
-        values: Sequence[int] = range(column, column * (count + 1), column)
-        low, high = sorted((values[0], values[-1]))
-    else:
-        deltas = _plain(column, count)
-        if deltas is None:
-            return None
-        values = list(accumulate(deltas))
-        low, high = min(values), max(values)
-    return values if low >= _INT64_MIN and high <= _INT64_MAX else None
+def _register(column: Any, count: int) -> tuple[Sequence[int], _Pieces] | None:
+    deltas = _plain(column, count)
+    if deltas is None:
+        return None
+    values = list(accumulate(deltas))
+    low, high = min(values), max(values)
+    return (values, _pieces(values, low, high)) if low >= _INT64_MIN and high <= _INT64_MAX else None
 
 
 def _plain(column: Any, count: int) -> list[int] | None:
     """A column of integers in the one form allowed."""
     if type(column) is int:
         return [column] * count
-    if type(column) is not list or len(column) != count or set(map(type, column)) != _INT or column.count(column[0]) == count:
+    if type(column) is not list or len(column) != count or set(map(type, column)) != _INT:
         return None
-    return column
+    return None if column[0] == column[-1] and column.count(column[0]) == count else column
 
 
 # --- leaves and root
 
 
-def leaf_hashes(salt: bytes, first_seq: int, columns: Columns) -> list[bytes]:
-    """`bundle.leaf_hashes` of readings without a null."""
-    count = len(columns.statuses)
+def leaf_hashes(statement: Statement, salt: bytes, rows: object) -> list[bytes] | None:
+    """`bundle.leaf_hashes`; None for rows that are left to the reference."""
+    read = _read(statement, rows)
+    return None if read is None else _leaf_hashes(salt, statement.count, read[1])
+
+
+def _leaf_hashes(salt: bytes, count: int, pieces: list[_Pieces]) -> list[bytes]:
     salts = [sha256(salt + place).digest()[:16] for place in _PLACES[:count]]
-    head = cbor.encode([None] * len(columns.registers))[: -len(columns.registers)]
-    places = _encode(range(first_seq, first_seq + count))
-    parts = [_encode(column) for column in columns.registers]  # type: ignore[arg-type]
-    pieces = (repeat(_LEAF_HEAD), salts, places, _encode(columns.times), repeat(head), *parts, _encode(columns.statuses))
-    return [sha256(_join(leaf)).digest() for leaf in zip(*pieces)]  # noqa: B905 - some repeat for ever
+    return [sha256(_join(leaf)).digest() for leaf in zip(repeat(_LEAF_HEAD), salts, *pieces)]  # noqa: B905 - some repeat for ever
 
 
-def _encode(values: Sequence[int]) -> Iterable[bytes]:
+def _place_pieces(seqs: range, times: Sequence[int], head: bytes) -> list[_Pieces]:
+    """Sequence, time and the head of the registers: where the steps are even, in one number that grows by one step."""
+    seq, time = _fixed(seqs[0], seqs[-1]), _fixed(times[0], times[-1])
+    if seq is None or time is None or type(times) is not range:
+        return [_pieces(seqs, seqs[0], seqs[-1]), _pieces(times, times[0], times[-1]), repeat(head)]
+    shift, tail = 8 * (time[1] + len(head)), 8 * len(head)
+    first = seq[0] + seqs[0] << shift | time[0] + times[0] << tail | int.from_bytes(head, "big")
+    step = (1 << shift) + (times.step << tail)
+    width = seq[1] + time[1] + len(head)
+    return [[number.to_bytes(width, "big") for number in range(first, first + step * len(seqs), step)]]
+
+
+def _pieces(values: Sequence[int], low: int, high: int) -> _Pieces:
     """CBOR of each, for ever if they are all the same."""
-    low, high = min(values), max(values)
+    if low >= -_SMALL and high < _SMALL:
+        return repeat(_encoded_small(low)) if low == high else map(_encoded_small, values)
     if low == high:
         return repeat(cbor.encode(low))
-    if low >= -_SMALL and high < _SMALL:
-        return [_ENCODED_SMALL[value + _SMALL] for value in values]
-    # Of one width: the head's byte added above the number itself.
-    for bits, code in ((16, 0x19), (32, 0x1A), (64, 0x1B)):
-        if low >= (1 << bits // 2 if bits > 16 else 0x100) and high < 1 << bits:
-            head, width = code << bits, bits // 8 + 1
-            return [(head + value).to_bytes(width, "big") for value in values]
-    return [cbor.encode(value) for value in values]
+    fixed = _fixed(low, high)
+    if fixed is None:
+        return map(cbor.encode, values)
+    head, width = fixed
+    return [(head + value).to_bytes(width, "big") for value in values]
+
+
+def _fixed(low: int, high: int) -> tuple[int, int] | None:
+    """(what to add, bytes) to encode numbers low..high, if all of them have a head and one width."""
+    for bits, least, head in _WIDTHS:
+        if least <= low and high < 1 << bits:
+            return head, bits // 8 + 1
+    return None
 
 
 def _root(level: list[bytes]) -> bytes:

@@ -93,11 +93,13 @@ class Clock:
         self._follow_host = False
 
     async def sleep_until(self, time_s: int) -> None:
-        """Sleeps till `now().time_s` reaches `time_s`, or till the clock's quality changes and the target means nothing any more."""
+        """Sleeps till `now().time_s` reaches `time_s`, or till the clock's quality changes and the target means nothing any more. A clock
+        that is set back makes nobody sleep longer than SLEEP_MS_MAX beyond what was left at first."""
         quality = self._quality
+        latest_ms = self._uptime.ms() + (time_s * 1000 - self.now_ms()) * 1000 // self._scale_milli + SLEEP_MS_MAX
         while quality == self._quality:
             left_ms = time_s * 1000 - self.now_ms()
-            if left_ms <= 0:
+            if left_ms <= 0 or self._uptime.ms() >= latest_ms:
                 return
             # Rounded up: waking a millisecond early would take the same second twice.
             await asyncio.sleep(min(-(-left_ms * 1000 // self._scale_milli), SLEEP_MS_MAX) / 1000)

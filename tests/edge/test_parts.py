@@ -102,6 +102,20 @@ def test_sleep_ends_when_the_clock_is_set() -> None:
     asyncio.run(story())
 
 
+def test_sleep_ends_although_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day back is no day without a reading."""
+
+    async def story() -> None:
+        mine = clock.build_clock({"kind": "system"})
+        monkeypatch.setattr(clock, "SLEEP_MS_MAX", 20)
+        sleeper = asyncio.create_task(mine.sleep_until(mine.now().time_s + 1))
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(clock, "wall_ms", lambda: 86_400_000)
+        await asyncio.wait_for(sleeper, 5)
+
+    asyncio.run(story())
+
+
 def ntp_answer(nonce: bytes, **changes: int) -> bytearray:
     packet = bytearray(48)
     packet[0], packet[1] = 0x24, 2

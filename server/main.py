@@ -171,6 +171,7 @@ class Backend:
             "broker_starts": None if self.broker_process is None else self.broker_process.starts,
             "pending_devices": len({row.device for row in await self.attestations.pending()}),
             "messages": dict(sorted(self.ingest.counts.items())),
+            "connection": dict(sorted(self.mqtt.counts.items())),
             "uptime_s": int(time.monotonic() - self._started_s),
         }
 

@@ -28,6 +28,7 @@ MISMATCHES_MAX = 3  # rows of one statement that do not match, before it is refu
 IDENTITIES_MAX = 1024
 TABLES_MAX = 1024
 TOPICS_MAX = 4096
+EXPECTED_MAX = 16_384
 
 
 class Ledger(Protocol):
@@ -69,7 +70,21 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._mismatches: OrderedDict[bytes, int] = OrderedDict()
         self._tables: OrderedDict[bytes, ChannelTable] = OrderedDict()
+        self._expected: OrderedDict[str, None] = OrderedDict()  # topics of enrolled devices; one revoked meanwhile is still answered
         self._unknown: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()  # tables that a device has not shown
+
+    def expects(self, topic: str) -> bool:
+        """Whether this is a topic of an enrolled device; asked when not everything can be taken."""
+        if topic in self._expected:
+            return True
+        try:
+            device = messages.parse_topic(topic)[1]
+        except DecodeError:
+            return False
+        if self._ledger.device(device) is None:
+            return False
+        _remember(self._expected, topic, None, EXPECTED_MAX)
+        return True
 
     async def handle(self, topic: str, payload: bytes) -> None:
         """Everything about one message, until it is answered."""
@@ -213,9 +228,9 @@ class Ingest:
         return None
 
 
-def _remember(cache: "OrderedDict[Any, Any]", key: Any, value: Any) -> None:
+def _remember(cache: "OrderedDict[Any, Any]", key: Any, value: Any, count_max: int = TABLES_MAX) -> None:
     cache[key] = value
-    if len(cache) > TABLES_MAX:
+    if len(cache) > count_max:
         cache.popitem(last=False)
 
 

@@ -50,6 +50,18 @@ def test_one_round_gives_one_ack_for_many_bundles(tmp_path: Path) -> None:
     run(story())
 
 
+def test_who_is_expected_when_not_everything_can_be_taken(tmp_path: Path) -> None:
+    async def story() -> None:
+        meter, stranger = Device("m1"), Device("stranger")
+        async with open_half(tmp_path, meter) as half:
+            expects = half.ingest.expects
+            assert expects(meter.topic()) and expects(meter.topic("hello")) and expects(meter.topic())
+            for topic in (stranger.topic(), "meterproof/v1/x/y/bundle", "elsewhere", ""):
+                assert not expects(topic)
+
+    asyncio.run(story())
+
+
 def test_duplicates_are_acked_again_and_logged_once(tmp_path: Path) -> None:
     async def story() -> None:
         meter = Device("m1")

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -91,15 +92,25 @@ def test_bundles_are_acked_through_a_broker_that_dies_in_between(tmp_path: Path)
     asyncio.run(story())
 
 
-def message_of(payload: bytes) -> aiomqtt.Message:
-    return aiomqtt.Message("meterproof/v1/a/b/bundle", payload, 1, False, 1, None)
+def message_of(payload: bytes, topic: str = "meterproof/v1/a/b/bundle") -> aiomqtt.Message:
+    return aiomqtt.Message(topic, payload, 1, False, 1, None)
 
 
 def test_a_flood_is_dropped_and_counted() -> None:
     async def story() -> None:
         shell = MqttShell(Broker("127.0.0.1", 1), queue_max=2)
-        for _ in range(5):
-            shell._take(message_of(b"x"))
+        for number in range(5):
+            shell._take(message_of(bytes([number])))
+        assert (shell.counts["taken"], shell.counts["dropped"]) == (2, 3)
+
+    asyncio.run(story())
+
+
+def test_bytes_are_bounded_as_well() -> None:
+    async def story() -> None:
+        shell = MqttShell(Broker("127.0.0.1", 1), queue_bytes_max=1000)
+        for number in range(5):
+            shell._take(message_of(bytes([number]) * 400))
         assert (shell.counts["taken"], shell.counts["dropped"]) == (2, 3)
 
     asyncio.run(story())
@@ -115,8 +126,97 @@ def test_a_payload_longer_than_any_message_of_ours_is_dropped() -> None:
     asyncio.run(story())
 
 
+class Slow:
+    """Knows one topic, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.may_answer = asyncio.Event()
+
+    def expects(self, topic: str) -> bool:
+        return topic == "known"
+
+    async def accept(self, topic: str, payload: bytes) -> Coroutine[Any, Any, None]:
+        self.seen.append(payload)
+        return self._answer()
+
+    async def _answer(self) -> None:
+        await self.may_answer.wait()
+
+
+@asynccontextmanager
+async def working(ingest: Slow, **options: int) -> AsyncIterator[MqttShell]:
+    """A shell without a broker."""
+    shell = MqttShell(Broker("127.0.0.1", 1), **options)
+    running = asyncio.create_task(shell.run(ingest))
+    await asyncio.sleep(0)
+    try:
+        yield shell
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+def test_strangers_are_shed_first() -> None:
+    async def story() -> None:
+        async with working(Slow(), queue_max=10) as shell:
+            for number in range(8):
+                shell._take(message_of(bytes([number]), "stranger"))
+            for number in range(8):
+                shell._take(message_of(bytes([number]), "known"))
+            assert shell.counts == {"taken": 10, "dropped-unknown": 3, "dropped": 3}
+
+    asyncio.run(story())
+
+
+def test_what_waits_for_its_answer_is_not_taken_again_but_afterwards_it_is() -> None:
+    async def story() -> None:
+        ingest = Slow()
+        async with working(ingest) as shell:
+            for _ in range(3):
+                shell._take(message_of(b"x"))
+            await until(lambda: ingest.seen)
+            shell._take(message_of(b"x"))
+            assert shell.counts == {"taken": 1, "dropped-again": 3}
+            shell._take(message_of(b"x", "another topic"))
+            ingest.may_answer.set()
+            await until(lambda: not shell._unanswered)
+            shell._take(message_of(b"x"))
+            await until(lambda: len(ingest.seen) == 3)
+            assert shell.counts == {"taken": 3, "dropped-again": 3}
+
+    asyncio.run(story())
+
+
+def test_answers_that_hang_stop_the_work_and_no_more_than_their_number_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.ingest.mqtt.ANSWERS_MAX", 3)
+
+    async def story() -> None:
+        ingest = Slow()
+        async with working(ingest, queue_max=100) as shell:
+            for number in range(20):
+                shell._take(message_of(bytes([number])))
+            await until(lambda: len(shell._answers) == 3)
+            await asyncio.sleep(0.1)
+            assert (len(shell._answers), len(ingest.seen)) == (3, 4)
+            ingest.may_answer.set()
+            await until(lambda: not shell._unanswered)
+            assert len(ingest.seen) == 20
+
+    asyncio.run(story())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 def test_a_bug_in_ingest_ends_the_shell() -> None:
     class Broken:
+        def expects(self, topic: str) -> bool:
+            return True
+
         async def accept(self, topic: str, payload: bytes) -> None:
             raise ZeroDivisionError
 

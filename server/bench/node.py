@@ -109,9 +109,8 @@ class Node:
         point = sha256(b"point" + receipt.identity).digest()[:10]
         assignment = [0, point, "1", channel.table_hash(TABLE), START_S]
         fixed: dict[int, object] = {3: 1, 4: FIRMWARE, 5: self.config.origin, 6: [assignment], 7: bytes(32)}
-        for device in devices:
-            body = {1: device.id, 2: device.key.cose_key, **fixed}
-            await self.ledger.submit(self.transactions([("device.enroll", body)])[0])
+        enrolments = [("device.enroll", {1: device.id, 2: device.key.cose_key, **fixed}) for device in devices]
+        await asyncio.gather(*(self.ledger.submit(data) for data in self.transactions(enrolments)))
         await self.log.store.keep_tables([TABLE])
 
     async def take(self, messages_in: Sequence[tuple[str, bytes]]) -> None:
@@ -129,9 +128,9 @@ class Node:
             raise Unavailable(400, f"not every bundle was logged: {dict(self.ingest.counts)}")
 
 
-def make_home(home: Path) -> Config:
+def make_home(home: Path, *options: str) -> Config:
     """By the command that people use. Raises Unavailable 460."""
-    command = [sys.executable, "-m", "server.cli", "init", str(home), "--org", "Bench", "--chain-id", "bench"]
+    command = [sys.executable, "-m", "server.cli", "init", str(home), "--org", "Bench", "--chain-id", "bench", *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise Unavailable(460, f"meterproof init failed: {done.stderr.strip()[-400:]}")
@@ -139,9 +138,9 @@ def make_home(home: Path) -> Config:
 
 
 @asynccontextmanager
-async def open_node(home: Path) -> AsyncIterator[Node]:
-    """A fresh node; its tasks end with the block. The anchor does nothing by itself."""
-    config = await asyncio.to_thread(make_home, home)
+async def open_node(home: Path, *options: str) -> AsyncIterator[Node]:
+    """A fresh node, made with these options of `init`; its tasks end with the block. The anchor does nothing by itself."""
+    config = await asyncio.to_thread(make_home, home, *options)
     key, validator, admin = (SigningKey.load(config.key_path(name)) for name in ("node", "validator", "admin"))
     ledger = await EmbeddedLedger.open(home, config.genesis_path.read_bytes(), key)
     async with open_evidence_store(home / "evidence.sqlite") as store, open_registry(home / "registry.sqlite") as registry:

@@ -17,7 +17,8 @@ from shared.errors import DecodeError, MeterproofError, Unavailable, VerifyError
 from tests.backup.homes import Site, size_of
 from tests.backup.test_agree import LEDGER, checkpoint, shown
 from tests.cli.running import free_port
-from tests.evidence.fleet import ORIGIN
+from tests.evidence.backend import open_half
+from tests.evidence.fleet import ORIGIN, Device
 from tests.evidence.whole import genesis
 
 GENESIS = decode_genesis(genesis())
@@ -132,3 +133,24 @@ def test_a_backend_keeps_what_it_publishes(home: Path, tmp_path: Path) -> None:
     shutil.rmtree(kept)
     with pytest.raises(Unavailable, match="mounted"):
         asyncio.run(start())
+
+
+def test_nothing_is_acked_that_was_not_kept(tmp_path: Path) -> None:
+    """The other disk goes away and comes back: meanwhile no ack, afterwards nothing is missing or twice."""
+
+    async def story() -> None:
+        path, device = tmp_path / "kept", Device("one")
+        path.write_bytes(b"")
+        async with open_half(tmp_path, device, keep=KeptHead(path)) as half:
+            assert (await half.ack(device, device.readings())).log_size == size_of(path.read_bytes()) == 1
+            path.rename(tmp_path / "away")
+            sent = device.readings()
+            await half.send(device, sent)
+            assert half.replies() == [] and "mounted" in str(half.log.trouble)
+            assert size_of((tmp_path / "evidence-log/checkpoint").read_bytes()) == 1
+            (tmp_path / "away").rename(path)
+            ack = await half.ack(device, sent)
+            assert (ack.log_size, ack.next_seq, half.log.trouble) == (2, device.next_seq, None)
+            assert path.read_bytes() == (tmp_path / "evidence-log/checkpoint").read_bytes() == half.log.head.checkpoint
+
+    asyncio.run(story())

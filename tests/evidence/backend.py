@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from server.evidence.log import EvidenceLog
+from server.evidence.log import EvidenceLog, Keep
 from server.evidence.rows import EvidenceStore, open_evidence_store
 from server.ingest.core import Ingest
 from server.ingest.quarantine import Quarantine
@@ -60,11 +60,11 @@ class Half:
 
 
 @asynccontextmanager
-async def open_half(home: Path, *devices: Device, ledger: Any = None) -> AsyncIterator[Half]:
+async def open_half(home: Path, *devices: Device, ledger: Any = None, keep: Keep | None = None) -> AsyncIterator[Half]:
     ledger = ledger or FakeLedger(*devices)
     attestations = FakeAttestations(*devices)
     async with open_evidence_store(home / "evidence.sqlite") as store:
-        log = await EvidenceLog.open(home / "evidence-log", store, ORIGIN, NODE)
+        log = await EvidenceLog.open(home / "evidence-log", store, ORIGIN, NODE, keep)
         published: list[tuple[str, bytes]] = []
 
         async def publish(topic: str, payload: bytes) -> None:

@@ -1,48 +1,23 @@
-"""The decoders of server/ as targets: the fast CBOR path, transactions, genesis, blocks, tokens, state values, tiles.
+"""The decoders of server/ as targets: transactions, genesis, blocks, tokens, state values, tiles, backup manifests.
 
 In: the golden files. Out: targets. Never a store or a socket.
 """
 
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
-from server import fastcbor
+from server.backup import manifest
 from server.evidence import tiles
+from server.keystore import SigningKey
 from server.ledger import blocks, genesis, transactions, values
 from server.registry import access
 from shared import cbor
 from shared.errors import DecodeError, RuleError
 from tests.fuzz.target import Target
-from tests.fuzz.targets_shared import assemble, text_target
+from tests.fuzz.targets_shared import again_sign1, assemble, text_target
 from tests.fuzz.vectors import cases, good
-from tests.micropython import checks_golden
+from tests.independent import samples
 
 ACCESS_CHARS_MAX = len(access.SCHEME) + 1 + access.TOKEN_BYTES_MAX
-
-
-def outcome(decode: Callable[[bytes], object], data: bytes) -> tuple[int, object]:
-    try:
-        return 0, decode(data)
-    except DecodeError as error:
-        return error.code, None
-
-
-def decode_both(data: bytes) -> object:
-    """The fast decoder and the plain one: the same value, of the same types and in the same order, or the same refusal."""
-    (fast_code, fast), (code, value) = outcome(fastcbor.decode, data), outcome(cbor.decode, data)
-    assert fast_code == code, f"fastcbor says {fast_code}, cbor {code}"
-    if code:
-        raise DecodeError(code, "refused by both")
-    assert checks_golden.same(fast, value) and keys_in_order(fast) == keys_in_order(value)
-    return fast
-
-
-def keys_in_order(value: object) -> list[object]:
-    """Keys of all maps, as they come."""
-    if isinstance(value, cbor.Tagged):
-        return keys_in_order(value.value)
-    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return [list(value) if isinstance(value, dict) else len(items), *map(keys_in_order, items)] if items else []
 
 
 def plain(value: object) -> object:
@@ -81,16 +56,20 @@ def entry_bundles() -> list[bytes]:
     return [bytes([given["count"] - 1]) + given["data"] for given in cases()["tile.entries"] if given["count"]]
 
 
+def manifests() -> list[bytes]:
+    """Of a backup with the files it must have, and with all there are."""
+    key = SigningKey.from_seed(samples.NODE_KEY.seed)
+    found = []
+    for names, ledger in ((manifest.NEEDED, None), (manifest.BYTES_MAX, good("note")[0])):
+        entries = tuple(manifest.FileEntry(name, 256, bytes(32)) for name in sorted(names))
+        parts = (samples.CHAIN_ID, samples.ORIGIN, bytes(32), samples.START_S, "0.1.0", 7, good("note")[0], ledger, entries)
+        found.append(manifest.build_manifest(manifest.Manifest(*parts), key))
+    return found
+
+
 def targets() -> list[Target]:
     found = [
-        Target(
-            "fastcbor",
-            decode_both,
-            cbor.LIMIT_BYTES,
-            good("cbor") + good("envelope") + good("device.value"),
-            cbor.encode,
-            costs=fastcbor.decode,
-        ),
+        Target("manifest", manifest.open_manifest, manifest.MANIFEST_BYTES_MAX, manifests(), lambda opened: again_sign1(opened[0])),
         Target("tx", transactions.decode_tx, transactions.TX_BYTES_MAX, good("tx"), again_tx),
         Target("genesis", decode_genesis, genesis.GENESIS_BYTES_MAX, good("genesis"), lambda found: found.data),
         Target(

@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 N ?= 1000000
 SECONDS ?= 0
+SEEDS ?= 20
 
-.PHONY: demo test test-faults fuzz check bench firmware verifier vectors clean setup lock
+.PHONY: demo test test-faults fuzz sim check bench firmware verifier vectors clean setup lock
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo "make test      every test that fits in some minutes"
 	@echo "make test-faults   the slow ones: crashes, fuzz"
 	@echo "make fuzz      a million inputs to each decoder, coverage-guided (N=inputs, SECONDS=each at most, ONLY=\"names\")"
+	@echo "make sim SEEDS=n   n seeds of the simulation: a fleet, a broker, a person and a backend, with every fault"
 	@echo "make check     lint, types, import direction"
 	@echo "make bench     speed and memory beside the limit measured in the same run"
 	@echo "make firmware  compile the device files for the ESP32 and check them against its stubs"
@@ -38,6 +40,9 @@ test-faults: $(READY)
 
 fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz --inputs $(N) --seconds $(SECONDS) $(if $(ONLY),--only $(ONLY))
+
+sim: $(READY)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -31,7 +31,7 @@ OUTCOMES = (
     "received", "challenged", "attested", "logged", "duplicates", "acked", "refused", "mismatched", "quarantined", "quarantine-skipped",
     "silent", "unavailable",
 )  # fmt: skip
-BROKER_OUTCOMES = ("connects", "taken", "dropped", "published", "unsent")
+BROKER_OUTCOMES = ("connects", "taken", "dropped", "dropped-unknown", "dropped-again", "published", "unsent")
 VOTES_LOOKED_AT_MAX = 256
 
 
@@ -39,7 +39,7 @@ class Mqtt(Protocol):
     """The MQTT shell of ingest."""
 
     counts: Counter[str]
-    _queue: asyncio.Queue[tuple[str, bytes]]
+    _queue: asyncio.Queue[tuple[int, str, bytes]]
     _answers: set[asyncio.Task[None]]
 
     @property

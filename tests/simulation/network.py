@@ -83,8 +83,9 @@ class Client:
 
     broker: "Broker"
 
-    def __init__(self, *_: object, **__: object) -> None:
+    def __init__(self, *_: object, queue_type: "type[asyncio.Queue[aiomqtt.Message]]" = asyncio.Queue, **__: object) -> None:
         self.queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self.taken = queue_type(0)  # as in aiomqtt: a queue of the application's own may take every message by itself
 
     async def __aenter__(self) -> Self:
         await asyncio.sleep(0.01)
@@ -115,7 +116,9 @@ class Client:
 
     async def _messages(self) -> AsyncIterator[aiomqtt.Message]:
         while (item := await self.queue.get()) is not None:
-            yield aiomqtt.Message(item[0], item[1], 1, False, 0, None)
+            self.taken.put_nowait(aiomqtt.Message(item[0], item[1], 1, False, 0, None))
+            while self.taken.qsize():
+                yield self.taken.get_nowait()
         raise aiomqtt.MqttError("disconnected during message iteration")
 
 

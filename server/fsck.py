@@ -71,7 +71,7 @@ def _height(path: Path) -> int:
     """Of the last block; 0 also for a file whose first start was cut short."""
     reader = LedgerReader(path)
     try:
-        head = reader.head() if reader.has_tables() else None
+        head = reader.head() if reader.has_table("head") else None
         return 0 if head is None else head.height
     finally:
         reader.close()

@@ -29,8 +29,8 @@ Node = tuple[int, int, bytes]
 class Store(Reader, Protocol):
     """What the core reads of the committed ledger."""
 
-    def record(self, place: bytes) -> bytes | None:
-        """A record of the state tree."""
+    def tree_page(self, place: bytes) -> bytes | None:
+        """A page of the state tree."""
 
     def log_node(self, level: int, place: int) -> bytes:
         """Root of a complete subtree of the ledger log."""
@@ -58,7 +58,7 @@ class Staged:
     entries: tuple[bytes, ...]
     log_nodes: tuple[Node, ...]
     values: Mapping[bytes, bytes]
-    records: Mapping[bytes, bytes]
+    tree_pages: Mapping[bytes, bytes]
     listed: Listed
     frontier: merkle.Frontier
 
@@ -76,9 +76,9 @@ class Staged:
 def stage_genesis(genesis: Genesis) -> Staged:
     """Height 0: the genesis state, an empty log."""
     values = genesis_values(genesis)
-    root, records = tree.update(lambda _: None, _leaves(values))
+    root, pages = tree.update(lambda _: None, tree_leaves(values))
     nothing = Head(0, genesis.time_s, merkle.EMPTY_ROOT, 0, smt.EMPTY)
-    return Staged(nothing, replace(nothing, state_root=root), None, (), (), (), values, records, list_changes(values, 0), merkle.Frontier())
+    return Staged(nothing, replace(nothing, state_root=root), None, (), (), (), values, pages, list_changes(values, 0), merkle.Frontier())
 
 
 def frontier_of(store: Store, head: Head) -> merkle.Frontier:
@@ -89,7 +89,7 @@ def frontier_of(store: Store, head: Head) -> merkle.Frontier:
             nodes.append(store.log_node(level, done >> level))
             done += 1 << level
     frontier = merkle.Frontier(head.log_size, nodes)
-    if frontier.root() != head.app_hash or tree.root_of(store.record) != head.state_root:
+    if frontier.root() != head.app_hash or tree.root_of(store.tree_page) != head.state_root:
         raise VerifyError(271, "the stored log or state tree does not make the stored head; see `meterproof fsck`")
     return frontier
 
@@ -142,7 +142,7 @@ class LedgerCore:
             return Staged(before, replace(before, height=height, time_s=time_s), None, (), (), (), {}, {}, {}, self._frontier)
         state = Overlay(self._store)
         outcomes = tuple(run_tx(state, tx, height, index, time_s, self.chain_id, self._verify) for index, tx in enumerate(txs))
-        state_root, records = tree.update(self._store.record, _leaves(state.changes))
+        state_root, pages = tree.update(self._store.tree_page, tree_leaves(state.changes))
         own_index = before.log_size + len(txs)
         leaf = BlockLeaf(self.chain_id, height, time_s, own_index, state_root, self._params_hash)
         entries = (*(encode_receipt(outcome.receipt) for outcome in outcomes), encode_block_leaf(leaf))
@@ -152,7 +152,7 @@ class LedgerCore:
         block = encode_block(height, time_s, txs)
         self.devices.hold(state.changes)
         listed = list_changes(state.changes, height)
-        return Staged(before, head, block, outcomes, entries, nodes, state.changes, records, listed, frontier)
+        return Staged(before, head, block, outcomes, entries, nodes, state.changes, pages, listed, frontier)
 
     def commit(self, staged: Staged) -> None:
         """Moves on to a block that the store now holds."""
@@ -162,5 +162,6 @@ class LedgerCore:
         self.devices.release(staged.values)
 
 
-def _leaves(values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+def tree_leaves(values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Path → value hash of state values."""
     return {smt.path_of(key): sha256(value).digest() for key, value in values.items()}

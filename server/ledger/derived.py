@@ -38,7 +38,9 @@ def _has_entry(store: MemoryStore, row: Row) -> bool:
 
 TABLES = {
     "state": Table("key, value", lambda s: s.values, lambda s: s.values.items(), lambda s, row: s.values.get(row[0]) == row[1]),
-    "tree": Table("place, record", lambda s: s.records, lambda s: s.records.items(), lambda s, row: s.records.get(row[0]) == row[1]),
+    "tree_page": Table(
+        "place, cells", lambda s: s.tree_pages, lambda s: s.tree_pages.items(), lambda s, row: s.tree_pages.get(row[0]) == row[1]
+    ),
     "entry": Table("place, data", lambda s: s.entries, lambda s: enumerate(s.entries), _has_entry),
     "receipt": Table(
         "identity, place, final",

@@ -1,6 +1,7 @@
 """A committed ledger in SQLite, read at any time.
 
-In: a path. Out: values, records, log nodes, entries, blocks; whatever SQLite says, as one of our errors. Never shows what is not committed.
+In: a path. Out: values, tree pages, log nodes, entries, blocks; whatever SQLite says, as one of our errors. Never shows what is not
+committed.
 """
 
 import sqlite3
@@ -69,9 +70,9 @@ class LedgerReader:
         finally:
             self._row("COMMIT")
 
-    def has_tables(self) -> bool:
-        """Whether the file got so far as to have them."""
-        return self._row("SELECT 1 FROM sqlite_master WHERE name = 'head'") is not None
+    def has_table(self, name: str) -> bool:
+        """Whether the file has it: not a file whose first start was cut short, nor one from another time."""
+        return self._row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name) is not None
 
     def head(self) -> Head | None:
         """Where the ledger stands; None before its genesis was written."""
@@ -95,9 +96,8 @@ class LedgerReader:
     def page(self, prefix: bytes, after: bytes = b"", limit: int = PAGE) -> list[tuple[bytes, bytes]]:
         """(key, value) of the first state keys beyond `after` that start with `prefix`, in bytewise order."""
         end = prefix + b"\xff" * STATE_KEY_BYTES_MAX
-        return self._all(
-            "SELECT key, value FROM state WHERE key > ? AND key >= ? AND key <= ? ORDER BY key LIMIT ?", after, prefix, end, limit
-        )
+        query = "SELECT key, value FROM state WHERE key > ? AND key >= ? AND key <= ? ORDER BY key LIMIT ?"
+        return [(_bytes(key), _bytes(value)) for key, value in self._all(query, after, prefix, end, limit)]
 
     def members(self, name: bytes, limit: int = PAGE, after: bytes = b"") -> list[bytes]:
         """The first members of a list (lists.py) beyond `after`, in bytewise order."""
@@ -108,9 +108,9 @@ class LedgerReader:
         """Nothing: this is what the last block left."""
         return {}
 
-    def record(self, place: bytes) -> bytes | None:
-        """A record of the state tree."""
-        return self._blob("SELECT record FROM tree WHERE place = ?", place)
+    def tree_page(self, place: bytes) -> bytes | None:
+        """A page of the state tree."""
+        return self._blob("SELECT cells FROM tree_page WHERE place = ?", place)
 
     def log_node(self, level: int, place: int) -> bytes:
         """Root of a complete subtree of the ledger log. Raises VerifyError 271 if it is gone."""

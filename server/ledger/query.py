@@ -184,7 +184,7 @@ class LedgerQueries:
 
     def _prove_value(self, root: bytes, key: bytes) -> tuple[bytes | None, Any]:
         """Checks its own proof: a damaged table must not make a proof that others refuse."""
-        value, proof = self._reader.get(key), tree.prove(self._reader.record, key)
+        value, proof = self._reader.get(key), tree.prove(self._reader.tree_page, key)
         try:
             if value is None:
                 smt.verify_absent(root, key, proof)

@@ -1,6 +1,6 @@
 """The whole ledger again from its genesis and blocks, in memory, by the same rules: what fsck compares the stored tables with.
 
-In: genesis bytes and block bytes in order. Out: head, state, tree records, log entries. Never trusts anything but those bytes,
+In: genesis bytes and block bytes in order. Out: head, state, tree pages, log entries. Never trusts anything but those bytes,
 never caches a signature's verdict.
 """
 
@@ -21,15 +21,15 @@ class MemoryStore(MapState):
     """A ledger store in memory."""
 
     values: dict[bytes, bytes] = field(default_factory=dict)
-    records: dict[bytes, bytes] = field(default_factory=dict)
+    tree_pages: dict[bytes, bytes] = field(default_factory=dict)
     nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
     entries: list[bytes] = field(default_factory=list)
     receipts: dict[tuple[bytes, int], bool] = field(default_factory=dict)
     listed: Listed = field(default_factory=dict)
 
-    def record(self, place: bytes) -> bytes | None:
-        """A record of the state tree."""
-        return self.records.get(place)
+    def tree_page(self, place: bytes) -> bytes | None:
+        """A page of the state tree."""
+        return self.tree_pages.get(place)
 
     def log_node(self, level: int, place: int) -> bytes:
         """Root of a complete subtree of the ledger log."""
@@ -38,7 +38,7 @@ class MemoryStore(MapState):
     def write(self, staged: Staged) -> None:
         """Takes over one block."""
         self.values.update(staged.values)
-        self.records.update(staged.records)
+        self.tree_pages.update(staged.tree_pages)
         self.nodes.update({(level, place): node for level, place, node in staged.log_nodes})
         for place, outcome in enumerate(staged.outcomes, len(self.entries)):
             self.receipts[outcome.receipt.identity, place] = outcome.final
@@ -52,7 +52,7 @@ class MemoryStore(MapState):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A ledger rebuilt; `store` holds state values, tree records, log nodes and entries."""
+    """A ledger rebuilt; `store` holds state values, tree pages, log nodes and entries."""
 
     head: Head
     store: MemoryStore

@@ -3,7 +3,7 @@
 In: staged blocks. Out: jobs for a store's Writer. Never writes half a block, never onto another block than the one it was made for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import aiosqlite
 from shared.errors import Unavailable
 
 from ..failpoints import reach
-from .core import Staged
+from . import tree
+from .core import Staged, tree_leaves
 from .file import SQLITE_ERRORS, LedgerReader, typed
 from .lists import LISTED_KINDS, Listed, list_changes
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+TO_DO, LISTS, TREE_PAGES = b"", b"\x00", b"\x01"  # a list that migrations write into: what is to be made from the state
 _MOVE_HEAD = """UPDATE head SET height = ?, time_s = ?, app_hash = ?, log_size = ?, state_root = ?, checkpoint = ?
                 WHERE height = ? AND app_hash = ?"""
 
@@ -44,7 +46,7 @@ async def _write_rows(conn: aiosqlite.Connection, staged: Staged, checkpoint: by
     receipts = [(outcome.receipt.identity, place, outcome.final) for place, outcome in enumerate(staged.outcomes, first)]
     await conn.executemany("INSERT INTO receipt VALUES (?, ?, ?)", receipts)
     await conn.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sorted(staged.values.items()))
-    await conn.executemany("INSERT OR REPLACE INTO tree VALUES (?, ?)", sorted(staged.records.items()))
+    await conn.executemany("INSERT OR REPLACE INTO tree_page VALUES (?, ?)", sorted(staged.tree_pages.items()))
     await _write_lists(conn, staged.listed)
 
 
@@ -54,20 +56,33 @@ async def _write_lists(conn: aiosqlite.Connection, listed: Listed) -> None:
             await conn.executemany(query, rows)
 
 
-def filling_lists(reader: LedgerReader) -> Callable[[aiosqlite.Connection], Any] | None:
-    """The job that fills the lists of a file that was made before there were lists; None if they are there."""
-    if not reader.members(b"", 1):
+def upgrading(reader: LedgerReader) -> Callable[[aiosqlite.Connection], Any] | None:
+    """The job that gives a file of an earlier schema its lists and the pages of its tree, both from its state; None if it has them."""
+    due = reader.members(TO_DO)
+    if not due:
         return None
 
     async def write(conn: aiosqlite.Connection) -> None:
-        for prefix in LISTED_KINDS:
-            after = b""
-            while page := reader.page(prefix, after):
-                after = page[-1][0]
-                await _write_lists(conn, list_changes(dict(page)))
-        await conn.execute("DELETE FROM listed WHERE list = x''")
+        if LISTS in due:
+            for prefix in LISTED_KINDS:
+                for part in _parts(reader, prefix):
+                    await _write_lists(conn, list_changes(part))
+        if TREE_PAGES in due:
+            pages: dict[bytes, bytes] = {}
+            for part in _parts(reader, b""):
+                pages |= tree.update(pages.get, tree_leaves(part))[1]
+            await conn.executemany("INSERT OR REPLACE INTO tree_page VALUES (?, ?)", pages.items())
+        await conn.execute("DELETE FROM listed WHERE list = ?", (TO_DO,))
 
     return write
+
+
+def _parts(reader: LedgerReader, prefix: bytes) -> Iterator[dict[bytes, bytes]]:
+    """All values of keys that start so."""
+    after = b""
+    while rows := reader.page(prefix, after):
+        after = rows[-1][0]
+        yield dict(rows)
 
 
 async def _move_head(conn: aiosqlite.Connection, staged: Staged, checkpoint: bytes | None, genesis: bytes) -> None:

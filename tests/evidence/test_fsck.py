@@ -149,8 +149,8 @@ LEDGER_DAMAGE = [
     ("state", "UPDATE state SET value = x'00' WHERE key = (SELECT min(key) FROM state)"),
     ("state", "UPDATE state SET value = 'text' WHERE key = (SELECT max(key) FROM state)"),
     ("state", "DELETE FROM state"),
-    ("tree", "DELETE FROM tree WHERE place = (SELECT max(place) FROM tree)"),
-    ("tree", "INSERT INTO tree VALUES (x'0100ff', x'00')"),
+    ("tree_page", "DELETE FROM tree_page WHERE place = (SELECT max(place) FROM tree_page)"),
+    ("tree_page", "INSERT INTO tree_page VALUES (x'0100ff', x'00')"),
     ("entry", "DELETE FROM entry WHERE place = 1"),
     ("entry", "UPDATE entry SET place = 1000 WHERE place = 1"),
     ("entry", "UPDATE entry SET data = 5 WHERE place = 1"),
@@ -186,7 +186,7 @@ def test_a_derived_table_of_the_ledger_is_rebuilt_from_its_blocks(home: Path, ta
 def test_every_derived_table_of_both_stores_at_once_and_the_node_goes_on(home: Path) -> None:
     path = home / "ledger.sqlite"
     before = content(path)
-    for table in ("state", "tree", "entry", "receipt", "log_node", "listed"):
+    for table in ("state", "tree_page", "entry", "receipt", "log_node", "listed"):
         assert change(path, f"DELETE FROM {table}") >= 1
     assert change(path, "UPDATE head SET height = 0, log_size = 0, app_hash = x'', state_root = x''") == 1
     assert change(home / "evidence.sqlite", "DELETE FROM statements") >= 1
@@ -206,7 +206,7 @@ def test_every_derived_table_of_both_stores_at_once_and_the_node_goes_on(home: P
 
 
 def test_a_table_that_is_gone_is_reported_and_a_repair_says_why_not(home: Path) -> None:
-    change(home / "ledger.sqlite", "DROP TABLE tree")
+    change(home / "ledger.sqlite", "DROP TABLE tree_page")
     assert "no such table" in check(home).derived_problems[0]
     with pytest.raises(Unavailable, match="no such table"):
         check(home, repair=True)

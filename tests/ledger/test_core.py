@@ -69,7 +69,7 @@ def test_nothing_changes_before_commit() -> None:
     first = world.core.apply_block(head.height + 1, head.time_s, [tx])
     again = world.core.apply_block(head.height + 1, head.time_s, [tx])
     assert (world.core.head, world.store.values) == (head, values)
-    assert (first.app_hash, first.entries, first.records) == (again.app_hash, again.entries, again.records)
+    assert (first.app_hash, first.entries, first.tree_pages) == (again.app_hash, again.entries, again.tree_pages)
     assert first.app_hash != head.app_hash
     assert world.core.apply_block(head.height + 1, head.time_s + 1, [tx]).app_hash != first.app_hash, "time is in the leaf"
 
@@ -119,7 +119,7 @@ def test_replay_gives_the_same_ledger() -> None:
     assert replay.head == world.core.head
     assert replay.store.entries == world.store.entries
     assert replay.store.values == world.store.values
-    assert replay.store.records == world.store.records
+    assert replay.store.tree_pages == world.store.tree_pages
     assert replay.store.nodes == world.store.nodes
     assert [step.app_hash for step in replay_steps(GENESIS, [])] == [merkle.EMPTY_ROOT]
 
@@ -173,7 +173,7 @@ def test_a_ledger_of_another_genesis_is_refused() -> None:
 
 
 def test_a_damaged_store_is_noticed_at_the_start() -> None:
-    for damage in ("nodes", "records"):
+    for damage in ("nodes", "tree_pages"):
         world = busy_world()
         table = getattr(world.store, damage)
         for place in list(table):

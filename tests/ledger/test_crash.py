@@ -39,7 +39,7 @@ def check_file(home: Path) -> bytes:
         assert replay.head == head
         assert dict(reader.rows("SELECT key, value FROM state")) == replay.store.values
         assert reader.entries(0, head.log_size + 9) == replay.store.entries
-        assert dict(reader._conn.execute("SELECT place, record FROM tree").fetchall()) == replay.store.records
+        assert dict(reader._conn.execute("SELECT place, cells FROM tree_page").fetchall()) == replay.store.tree_pages
         nodes = {(level, place): node for level, place, node in reader._conn.execute("SELECT level, place, hash FROM log_node")}
         assert nodes == replay.store.nodes
         checkpoint = reader.checkpoint()

@@ -113,7 +113,7 @@ def test_another_file_in_its_place(home: Path, data: bytes) -> None:
         "UPDATE head SET log_size = 1",
         "UPDATE head SET app_hash = zeroblob(32)",
         "UPDATE state SET value = 'text'",
-        "UPDATE tree SET record = 7 WHERE place = x'0000'",
+        "UPDATE tree_page SET cells = 7 WHERE place = x'0000'",
         "DELETE FROM log_node WHERE level = 1",
         "DELETE FROM state WHERE key = x'81" + cbor.encode("params").hex() + "'",
     ],

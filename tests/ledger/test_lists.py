@@ -132,7 +132,7 @@ def test_a_file_from_before_the_lists_gets_them_once(tmp_path: Path) -> None:
     found = listed()
     assert len(found) == 2 + 2 + 3 + 3
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as conn, conn:
-        conn.executescript("DROP TABLE listed; PRAGMA user_version = 1;")
+        conn.executescript("DROP TABLE listed; DROP TABLE tree_page; CREATE TABLE tree (place BLOB, record BLOB); PRAGMA user_version = 1;")
 
     async def reopen() -> None:
         ledger = await EmbeddedLedger.open(tmp_path, GENESIS, NODE, now_s=lambda: TIME_S)

@@ -11,6 +11,7 @@ from shared import smt
 from shared.errors import VerifyError
 
 EMPTY = bytes(32)
+ROOT_OF_50 = tree.update(lambda _: None, {sha256(b"key %d" % i).digest(): sha256(b"value").digest() for i in range(50)})[0]
 
 
 def naive_root(leaves: dict[bytes, bytes], depth: int = 0) -> bytes:
@@ -73,7 +74,7 @@ def test_paths_that_part_at_the_last_bits() -> None:
         root, made = tree.update(records.get, {path: path})
         records.update(made)
     assert root == naive_root({one: one, two: two})
-    assert max(int.from_bytes(place[:2], "big") for place in records) == 256
+    assert max(int.from_bytes(place[:2], "big") for place in records) == 256, "the deepest page has its leaves at its first level"
 
 
 def test_an_empty_tree() -> None:
@@ -101,14 +102,54 @@ def test_proofs_prove_nothing_else() -> None:
 
 
 def test_a_lost_or_changed_record_is_noticed() -> None:
-    records: dict[bytes, bytes] = {}
-    records.update(tree.update(records.get, dict(leaf(b"key %d" % i, b"value") for i in range(50)))[1])
+    pages: dict[bytes, bytes] = {}
+    pages.update(tree.update(pages.get, dict(leaf(b"key %d" % i, b"value") for i in range(50)))[1])
     path = smt.path_of(b"key 7")
-    place = next(tree.place_of(path, depth) for depth in range(1, 9) if tree.place_of(path, depth) in records)
-    for broken in ({**records, place: b"\x00" + bytes(64)}, {key: value for key, value in records.items() if key != place}):
-        with pytest.raises(VerifyError) as caught:
-            tree.prove(broken.get, b"key 7")
-        assert caught.value.code == 271
+    for depth in range(0, 12, tree.LEVELS):
+        name = tree.place_of(path, depth)
+        if name not in pages:
+            continue
+        for slot in (slot for slot in tree.decode_page(pages[name]) if slot in on_the_way(path, depth)):
+            cells = tree.decode_page(pages[name])
+            changed = tree.encode_page({**cells, slot: b"\x00" + bytes(64)})
+            without = tree.encode_page({other: record for other, record in cells.items() if other != slot})
+            for data in (changed, without or None):
+                check_noticed({**pages, name: data})
+        check_noticed({**pages, name: None})
+
+
+def on_the_way(path: bytes, depth: int) -> set[int]:
+    """Slots of the page at `depth` that lead to the path."""
+    slots = [1]
+    for level in range(depth, depth + tree.LEVELS - 1):
+        slots.append(2 * slots[-1] + smt.bit(path, level))
+    return set(slots)
+
+
+def check_noticed(pages: dict[bytes, bytes | None]) -> None:
+    """By the proof itself, or, as far as the root is concerned, by those who know the root."""
+    try:
+        proof = tree.prove(pages.get, b"key 7")
+    except VerifyError as error:
+        assert error.code == 271
+        return
+    with pytest.raises(VerifyError, match="220"):
+        smt.verify_member(ROOT_OF_50, b"key 7", b"value", proof if proof.terminal is True else smt.StateProof(proof.siblings, True))
+
+
+BROKEN_PAGES = [b"", b"\x01", bytes(66), b"\x10" + bytes(65), b"\x01" + bytes(64), (b"\x02" + bytes(65)) * 2, b"\x01" + bytes(66)]
+
+
+@pytest.mark.parametrize("data", BROKEN_PAGES)
+def test_a_broken_page_is_damage(data: bytes) -> None:
+    for use in (tree.root_of, lambda read: tree.prove(read, b"x"), lambda read: tree.update(read, dict([leaf(b"x", b"y")]))):
+        with pytest.raises(VerifyError, match="271"):
+            use(lambda place: data)
+
+
+@given(st.dictionaries(st.integers(1, 15), st.binary(min_size=65, max_size=65), min_size=1))
+def test_pages_decode_to_what_was_encoded(cells: dict[int, bytes]) -> None:
+    assert tree.decode_page(tree.encode_page(cells)) == cells
 
 
 def test_a_block_reads_and_writes_along_its_paths_only() -> None:
@@ -121,5 +162,5 @@ def test_a_block_reads_and_writes_along_its_paths_only() -> None:
         return records.get(place)
 
     _, made = tree.update(reading, dict([leaf(b"key 7", b"new")]))
-    assert len(read) < 30 and len(made) < 30
+    assert len(read) < 8 and len(made) < 8
     assert len(read) == len(set(read))

@@ -25,7 +25,7 @@ from ..publish import ROUND_ENTRIES_MAX, Publisher, TilePublisher
 from ..query import LedgerQueries
 from ..rules import FATAL, Outcome
 from ..transactions import Signing, Tx
-from ..write import MIGRATIONS, filling_lists, writing
+from ..write import MIGRATIONS, upgrading, writing
 
 BLOCK_INTERVAL_S = 0.05
 BLOCK_TXS = 200  # more wait for the next block: applying them holds up the event loop
@@ -266,7 +266,7 @@ async def _begin(conn: aiosqlite.Connection, reader: LedgerReader, genesis: Gene
     stored = reader.genesis()
     if stored is not None and stored != genesis.data:
         raise VerifyError(242, "this ledger was begun with another genesis")
-    work = writing(stage_genesis(genesis), None, genesis.data) if stored is None else filling_lists(reader)
+    work = writing(stage_genesis(genesis), None, genesis.data) if stored is None else upgrading(reader)
     if work is not None:
         async with Writer(conn) as writer:
             await writer.run(work)

@@ -3,7 +3,6 @@
 In: a connection inside the writer's transaction, heads, rows. Out: changed tables. Never moves a head that is not the one the caller knows.
 """
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,21 +15,14 @@ from .derive import Derived, write_derived
 from .rows import Head
 
 
-async def add_rows(conn: aiosqlite.Connection, rows: Sequence[Sequence[Any]]) -> None:
-    """What came beside statements that get their index now."""
-    try:
-        await conn.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
-    except sqlite3.IntegrityError as error:
-        raise VerifyError(270, "someone else writes to this log") from error
-
-
-async def swap_head(conn: aiosqlite.Connection, old: Head, new: Head, derived: Derived) -> None:
-    """The commit point: the only place where the head moves, and only from the head this process knows."""
+async def swap_head(conn: aiosqlite.Connection, old: Head, new: Head, rows: Sequence[Sequence[Any]], derived: Derived) -> None:
+    """The commit point: the only place where the head moves, and only from the head this process knows. `rows`: what came beside."""
     query = "UPDATE head SET size = ?, root = ?, checkpoint = ? WHERE origin = ? AND size = ? AND root = ?"
     cursor = await conn.execute(query, (new.size, new.root, new.checkpoint, old.origin, old.size, old.root))
     if cursor.rowcount != 1:
         raise VerifyError(270, "the head was moved by someone else")
     await conn.execute("INSERT INTO checkpoints VALUES (?, ?)", (new.size, time.time_ns() // 1_000_000))
+    await conn.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
     await write_derived(conn, derived)
 
 
@@ -40,5 +32,5 @@ async def begin_head(conn: aiosqlite.Connection, head: Head) -> None:
 
 
 async def cut_rows(conn: aiosqlite.Connection, size: int) -> None:
-    """Forgets rows that the head never reached."""
+    """Forgets rows that the head never reached: an earlier version wrote them before it moved."""
     await conn.execute("DELETE FROM rows WHERE log_index >= ?", (size,))

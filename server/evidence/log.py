@@ -3,8 +3,9 @@
 In: statements that ingest let in. Out: each one's place once it is durable under a signed checkpoint. Never answers before that; never
 logs one identity twice.
 
-Commit order: rows → entry bundles → hash tiles, all durable → sign the new checkpoint → swap the trusted head (with everything derived) if
-it is still the old one → publish the checkpoint → answer. Whatever happens in between, `_recover` starts from the trusted head.
+Commit order: entry bundles → hash tiles, durable → sign the new checkpoint → swap the trusted head, if it is still the old one, in one
+transaction with rows and everything derived → publish the checkpoint → answer. Whatever happens in between, `_recover` starts from the
+trusted head.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from shared.types import Ack
 from .admission import Admission, Logged, Waiting, fail
 from .chain import Chain
 from .derive import Derived, Deriver, known_identities, read_chain
-from .head import add_rows, begin_head, cut_rows, swap_head
+from .head import begin_head, cut_rows, swap_head
 from .rows import EvidenceStore, Head
 from .tiles import TileReader, TileWriter, write_file
 
@@ -203,15 +204,14 @@ class EvidenceLog:
 
     async def _commit(self, fresh: list[Waiting], derived: Derived) -> None:
         assert self._tiles is not None
-        rows = [w.row() for w in fresh]
-        await self.store.writer.run(lambda conn: add_rows(conn, rows))
         await asyncio.to_thread(self._tiles.write_entries, [w.admission.data for w in fresh])
         reach("entries-written")
         await asyncio.to_thread(self._tiles.write_tiles)
         reach("tiles-written")
         head = self._sign_head(self._tiles.size, self._tiles.root())
         reach("checkpoint-signed")
-        await self.store.writer.run(lambda conn: swap_head(conn, self.head, head, derived))
+        rows = [w.row() for w in fresh]
+        await self.store.writer.run(lambda conn: swap_head(conn, self.head, head, rows, derived))
         reach("head-swapped")
         await self._publish(head)
         reach("published")

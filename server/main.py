@@ -173,6 +173,8 @@ class Backend:
             "messages": dict(sorted(self.ingest.counts.items())),
             "connection": dict(sorted(self.mqtt.counts.items())),
             "uptime_s": int(time.monotonic() - self._started_s),
+            "now_s": _now_s(),
+            "troubles": self.watch.node_troubles(),
         }
 
 

@@ -2,7 +2,8 @@
 
 In: a request. Out: JSON, or Prometheus text. `/health` and `/metrics` are open like `/v1/status`: numbers only, no name or id of anybody;
 where the API can be reached decides who sees them. `/v1/troubles` names devices and needs an access token: everybody sees their own
-organization's devices, people of the node's founding organization also the node's affairs. Never shows one organization another's devices.
+organization's devices, people of the node's founding organization also the node's affairs. A token is used up in a store: while none can
+be written, `/v1/status` still says what is wrong with the node itself. Never shows one organization another's devices.
 """
 
 from dataclasses import asdict

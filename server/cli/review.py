@@ -11,11 +11,12 @@ import click
 from server.health import advice
 from shared import ids
 from shared.codes import CODES
+from shared.errors import Unavailable
 
 from .common import DEVICE, Session, columns, session_options, with_query
 from .device import time_text
 from .groups import EXIT_HELP
-from .words import ago_text, wrapped
+from .words import ago_text, counted, wrapped
 
 EXIT_NEEDS_A_PERSON = 3
 DEVICES_SHOWN = 5
@@ -85,7 +86,13 @@ def status(session: Session, show_all: bool) -> int:
 
     People see their own organization's devices; of the node itself, people of its founding organization see what is wrong.
     """
-    value = {**session.client.get_json("/v1/status"), **session.get_allowed_json("/v1/troubles")}
+    value = {**session.client.get_json("/v1/status"), "numbers": None, "unseen": None}
+    try:
+        value |= session.get_allowed_json("/v1/troubles")
+    except Unavailable as error:
+        if error.code == 410:
+            raise
+        value["unseen"] = str(error)  # no store can be written, so no token used: what is wrong with the node itself is known all the same
     value["needs_person"] = sum(trouble["act"] for trouble in value["troubles"])
     session.emit(value, status_text(value, show_all))
     return EXIT_NEEDS_A_PERSON if value["needs_person"] else 0
@@ -94,7 +101,7 @@ def status(session: Session, show_all: bool) -> int:
 def status_text(value: dict[str, Any], show_all: bool = False) -> str:
     """For people: trouble first."""
     now_s, troubles = value["now_s"], value["troubles"]
-    lines = []
+    lines = wrapped(f"DEVICES AND QUARANTINE CANNOT BE SHOWN NOW: {value['unseen']}", "") + [""] if value["unseen"] else []
     for act, title in ((True, "NEEDS A PERSON"), (False, "WORTH A LOOK")):
         chosen = [trouble for trouble in troubles if trouble["act"] == act]
         if chosen:
@@ -109,11 +116,11 @@ def status_text(value: dict[str, Any], show_all: bool = False) -> str:
 
 def trouble_lines(trouble: dict[str, Any], now_s: int, show_all: bool) -> Iterator[str]:
     """Kind, since when, what it means, what to do, whom it concerns."""
-    devices = trouble["devices"]
-    count = f", {trouble['devices_total']} devices" if trouble["devices_total"] > 1 else ""
+    devices, total = trouble.get("devices", []), trouble.get("devices_total", 0)
+    count = f", {total} devices" if total > 1 else ""
     yield f"* {trouble['kind']}{count}, {since_text(trouble['since_s'], now_s)}"
     yield from wrapped(trouble["what"], "    ")
-    if trouble["detail"]:
+    if trouble.get("detail"):
         yield from wrapped(f"({trouble['detail']})", "    ")
     yield from wrapped(f"Do: {trouble['do']}", "    ")
     shown = devices if show_all else devices[:DEVICES_SHOWN]
@@ -122,8 +129,8 @@ def trouble_lines(trouble: dict[str, Any], now_s: int, show_all: bool) -> Iterat
         since = since_text(item["since_s"], now_s) if item["since_s"] != trouble["since_s"] else ""
         text = ": ".join(part for part in (since, item["detail"]) if part)
         yield from wrapped(text, "      ")
-    if trouble["devices_total"] > len(shown):
-        yield f"    … and {trouble['devices_total'] - len(shown)} more (--all)"
+    if total > len(shown):
+        yield f"    … and {total - len(shown)} more (--all)"
 
 
 def since_text(since_s: int | None, now_s: int) -> str:
@@ -134,11 +141,11 @@ def number_lines(value: dict[str, Any]) -> Iterator[str]:
     """The node's numbers; the founding organization's people see more of them."""
     block = f"block {value['height']} of {time_text(value['block_time_s'])} ({ago_text(value['now_s'] - value['block_time_s'])})"
     broker = "connected" if value["broker_connected"] else "NOT CONNECTED"
-    starts = f", started {value['broker_starts']} times" if value["broker_starts"] is not None else ", not ours"
-    anchored = f"{value['anchored_size']} of them on the ledger in {value['batches']} batches"
+    starts = ", not ours" if value["broker_starts"] is None else f", {counted(value['broker_starts'], 'start')} since the backend's"
+    anchored = f"{value['anchored_size']} of them on the ledger in {counted(value['batches'], 'batch', 'batches')}"
     lines: list[tuple[str, str]] = [
         ("chain", f"{value['chain_id']}, {block}"),
-        ("evidence log", f"{value['evidence_log_size']} statements, {anchored}"),
+        ("evidence log", f"{counted(value['evidence_log_size'], 'statement')}, {anchored}"),
         ("ledger log", f"{value['ledger_log_size']} entries"),
         ("broker", broker + starts),
         ("messages", listed(value["messages"])),

@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else f"\\u{ord(letter):04x}" for letter in text)
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """1 statement, 2 statements."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def ago_text(seconds: int) -> str:
     """45 s, 12 min, 3 h, 5 days ago."""
     for length, name in ((86400, "days"), (3600, "h"), (60, "min")):

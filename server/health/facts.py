@@ -11,10 +11,11 @@ from typing import Any
 
 import aiosqlite
 
+from server import fastcbor
 from server.evidence.chain import decode_chain
 from server.evidence.findings import CLOCK_SIMULATED, CLOCK_UNSYNCED
 from server.evidence.log import EvidenceLog
-from server.ledger.blocks import decode_block
+from server.ledger.blocks import BLOCK_BYTES_MAX
 from server.ledger.engines.embedded import EmbeddedLedger
 from server.registry.attestation import Attestations
 from server.store.sqlite import fetch
@@ -23,7 +24,7 @@ from shared.errors import DecodeError
 from shared.state import SUSPENDED, DeviceValue, decode_device_value
 
 EVENTS_S = 86400
-DEVICES_A_STEP = 50
+DEVICES_A_STEP = 20
 # Of each device the six latest bundles by sequence: their distance is its interval.
 _LAST = (
     "SELECT s.device, s.start_s, s.clock, r.received_s FROM chains c JOIN statements s ON s.log_index IN"
@@ -40,7 +41,9 @@ _BEGUN = (
     " 'channel-table-differs', 'meter-differs') GROUP BY f.device, f.kind"
 )
 _QUARANTINE = (
-    "SELECT code, count(*), sum(length(body)), min(received_s), max(received_s), topic, reason FROM quarantine GROUP BY code ORDER BY code"
+    "SELECT q.code, g.count, g.held, g.first_s, q.received_s, q.topic, q.reason FROM (SELECT count(*) AS count,"
+    " sum(length(body)) AS held, min(received_s) AS first_s, max(id) AS last FROM quarantine GROUP BY code) g"
+    " JOIN quarantine q ON q.id = g.last ORDER BY q.code"
 )
 
 
@@ -106,7 +109,8 @@ async def read_facts(log: EvidenceLog, ledger: EmbeddedLedger, attestations: Att
     """Everything at once. Raises Unavailable when a store cannot be read."""
     conn = log.store.reader
     said = await _said(conn, now_s)
-    devices = [_of_device(ledger, device, value, said.get(device, {})) async for device, value in _enrolled(ledger)]
+    times = BlockTimes(ledger)
+    devices = [_of_device(times, device, value, said.get(device, {})) async for device, value in _enrolled(ledger)]
     quarantine = [Quarantined(*row) for row in await fetch(conn, _QUARANTINE)]
     pending: dict[tuple[bytes, bytes], int] = {}
     for row in await attestations.pending():
@@ -126,22 +130,32 @@ async def _enrolled(ledger: EmbeddedLedger) -> AsyncIterator[tuple[bytes, Device
         await asyncio.sleep(0)
 
 
-def _of_device(ledger: EmbeddedLedger, device: bytes, value: DeviceValue, said: Mapping[str, Any]) -> DeviceFacts:
+def _of_device(times: "BlockTimes", device: bytes, value: DeviceValue, said: Mapping[str, Any]) -> DeviceFacts:
     suspended = value.live[-1][1] if value.status == SUSPENDED and value.live else None
     return DeviceFacts(
         device=device,
         org=value.org,
         status=value.status,
-        enrolled_s=block_time_s(ledger, value.keys[0].from_height),
-        suspended_s=None if suspended is None else block_time_s(ledger, suspended),
+        enrolled_s=times.at(value.keys[0].from_height),
+        suspended_s=None if suspended is None else times.at(suspended),
         **said,
     )
 
 
-def block_time_s(ledger: EmbeddedLedger, height: int) -> int:
-    """When a block was made; the chain's latest time for one that is not there."""
-    data = ledger.block(height)
-    return ledger.time_s if data is None else decode_block(data).time_s
+class BlockTimes:
+    """When blocks were made. A block of many transactions takes a millisecond to read: each is read once, and none more than needed."""
+
+    def __init__(self, ledger: EmbeddedLedger) -> None:
+        self._ledger = ledger
+        self._known: dict[int, int] = {}
+
+    def at(self, height: int) -> int:
+        """UTC seconds; the chain's latest time for a block that is not there."""
+        if height not in self._known:
+            data = self._ledger.block(height)
+            fields: Any = None if data is None else fastcbor.decode(data, BLOCK_BYTES_MAX)
+            self._known[height] = self._ledger.time_s if fields is None else int(fields[1])
+        return self._known[height]
 
 
 async def _said(conn: aiosqlite.Connection, now_s: int) -> dict[bytes, dict[str, Any]]:

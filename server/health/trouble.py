@@ -140,15 +140,19 @@ def size_text(size: int) -> str:
 
 def build_troubles(memory: Memory, facts: Facts) -> list[Trouble]:
     """Everything, those that need a person first, each group by how long it lasts."""
-    found = [*_of_node(memory, facts), *_of_devices(facts)]
+    now_s = facts.now_s if memory.before is None else memory.before.now_s  # facts may be old, when a store cannot be read
+    found = [*node_troubles(memory, now_s), *_of_quarantine(memory, facts), *_of_devices(facts)]
     return sorted(found, key=lambda trouble: (not trouble.act, trouble.since_s or facts.now_s, trouble.kind))
 
 
-def _of_node(memory: Memory, facts: Facts) -> Iterator[Trouble]:
-    now_s = facts.now_s if memory.before is None else memory.before.now_s  # facts may be old, when a store cannot be read
+def node_troubles(memory: Memory, now_s: int) -> Iterator[Trouble]:
+    """Those that are known without any store."""
     for kind, seen in memory.seen.items():
         if now_s - seen.since_s >= GRACE_S.get(kind, 0):
             yield _trouble(kind, NODE[kind], seen.since_s, seen.detail)
+
+
+def _of_quarantine(memory: Memory, facts: Facts) -> Iterator[Trouble]:
     if memory.before is not None and memory.before.quarantine_dropped:
         first_s = min((row.first_s for row in facts.quarantine), default=None)
         yield _trouble("quarantine-full", NODE["quarantine-full"], first_s, f"{memory.before.quarantine_dropped} made room since the start")

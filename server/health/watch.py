@@ -7,6 +7,7 @@ knew last.
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from server.registry.attestation import Attestations
 from shared.errors import Unavailable
@@ -14,7 +15,7 @@ from shared.errors import Unavailable
 from .facts import Facts, read_facts
 from .metrics import render
 from .numbers import Numbers, Parts, read_numbers
-from .trouble import Memory, Trouble, build_troubles, note
+from .trouble import Memory, Trouble, build_troubles, node_troubles, note
 
 INTERVAL_S = 5.0
 FACTS_AGE_S = 60  # for metrics: facts cost a read of every device
@@ -42,6 +43,14 @@ class Watch:
         numbers = read_numbers(self._parts, int(self._now_s()))
         note(self._memory, numbers)
         return numbers
+
+    def node_troubles(self) -> list[dict[str, Any]]:
+        """What is wrong with the node itself, for everybody: known also while no store can be read or written, and without any name."""
+        numbers = self.numbers()
+        return [
+            {"kind": trouble.kind, "act": trouble.act, "since_s": trouble.since_s, "what": trouble.what, "do": trouble.do}
+            for trouble in node_troubles(self._memory, numbers.now_s)
+        ]
 
     async def troubles(self) -> tuple[Numbers, Facts, list[Trouble]]:
         """Everything that is wrong now."""

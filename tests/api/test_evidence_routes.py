@@ -33,6 +33,16 @@ async def add_person(world: World, who: str, roles: list[str]) -> None:
     await world.transact("admin", "key.add", {1: world.keys[who].cose_key, 2: roles, 3: who})
 
 
+async def settled(world: World) -> None:
+    """Until nothing is to be written any more: all of the log on the ledger, voted on, and that published."""
+    for _ in range(100):
+        now = world.backend.watch.numbers()
+        if now.anchored_size == now.evidence_log_size and not now.votes_due and now.published_size == now.ledger_log_size:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("never settled")
+
+
 async def anchored(world: World, path: str) -> httpx.Response:
     for _ in range(100):
         answer = await world.ask("admin", path)
@@ -189,6 +199,7 @@ def test_what_no_checkpoint_covers_is_not_served(play: Any, log: str) -> None:
 
     async def story(world: World) -> None:
         await prepare(world)
+        await settled(world)
         directory = world.backend.config.home / log
         committed = note.decode_checkpoint(note.decode_note((directory / "checkpoint").read_bytes()).text).size
         writer = TileWriter(directory, committed)

@@ -1,9 +1,17 @@
 """How the node is, over HTTP: numbers for everybody, devices for those whose they are."""
 
+import asyncio
+import json
+from hashlib import sha256
 from typing import Any
 
+import pytest
+
+from server.cli import main
 from server.keystore import SigningKey
+from server.registry.records import RegistryStore
 from shared import ids
+from shared.errors import Unavailable
 from tests.api.conftest import World
 from tests.api.test_evidence_routes import prepare
 from tests.api.test_ledger_routes import check_problem
@@ -13,8 +21,6 @@ from tests.health.test_metrics import parsed
 async def add_organization(world: World, who: str) -> None:
     key = SigningKey.generate()
     receipt = await world.transact("admin", "org.create", {1: who, 2: key.cose_key, 3: who})
-    from hashlib import sha256
-
     world.keys[who] = key
     world.orgs[who] = sha256(b"org" + ids.decode_id(ids.TX, receipt["transaction"])).digest()[:10]
 
@@ -57,6 +63,35 @@ def test_troubles_are_shown_to_whom_they_belong(play: Any) -> None:
         theirs = (await world.ask("others", "/v1/troubles")).json()
         assert theirs["troubles"] == []
         assert theirs["numbers"] is None
+
+    play(story)
+
+
+def test_status_says_what_is_wrong_while_no_token_can_be_used_up(
+    play: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk: nobody can be let in, but the operator has to know."""
+
+    async def story(world: World) -> None:
+        await prepare(world)
+
+        async def full(*_: object) -> None:
+            raise Unavailable(400, "the store cannot do it now: database or disk is full")
+
+        monkeypatch.setattr(RegistryStore, "use_access", full)
+        world.backend.evidence.trouble = Unavailable(400, "disk full")
+        check_problem(await world.ask("admin", "/v1/troubles"), 503, 400)
+        (trouble,) = (await world.http.get("/v1/status")).json()["troubles"]
+        assert trouble.keys() == {"kind", "act", "since_s", "what", "do"}
+        assert (trouble["kind"], trouble["act"]) == ("log-stuck", True)
+        capsys.readouterr()
+        assert await asyncio.to_thread(main, ["status", "--home", str(world.backend.config.home)]) == 3
+        shown = capsys.readouterr().out
+        assert shown.startswith("DEVICES AND QUARANTINE CANNOT BE SHOWN NOW: ")
+        assert "disk is full" in " ".join(shown.split()) and "* log-stuck, since " in shown
+        assert await asyncio.to_thread(main, ["status", "--json", "--home", str(world.backend.config.home)]) == 3
+        value = json.loads(capsys.readouterr().out)
+        assert value["needs_person"] == 1 and "disk is full" in value["unseen"] and value["numbers"] is None
 
     play(story)
 

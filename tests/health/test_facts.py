@@ -9,7 +9,7 @@ import pytest
 from server.health.facts import interval_s, read_facts
 from server.health.numbers import read_numbers
 from server.health.watch import Watch
-from shared.errors import Unavailable
+from shared.errors import RuleError, Unavailable
 from shared.state import LIVE, SUSPENDED
 from tests.api.conftest import World, home, play  # noqa: F401 - fixtures
 from tests.evidence.fleet import FIRMWARE, Device, evidence_of
@@ -106,6 +106,9 @@ def test_quarantine_and_pending(play: Any) -> None:  # noqa: F811
         stranger = Device("stranger")
         topic = stranger.topic("bundle", world.orgs["admin"])
         await world.backend.ingest.handle(topic, stranger.readings().envelope)
+        other = world.backend.quarantine
+        for number in range(3):
+            await other.put(f"topic {number}", bytes(number), RuleError(302, f"reason {number}"), 1_000 - number)
         await world.backend.ingest.handle(device.topic("bundle", world.orgs["admin"]), b"\xff")
         from shared import cose, messages
 
@@ -119,9 +122,11 @@ def test_quarantine_and_pending(play: Any) -> None:  # noqa: F811
         nonce = messages.decode_challenge(cose.decode_sign1(sent[0], (cose.CT_CHALLENGE,)).payload).nonce
         await world.backend.ingest.handle(stranger.topic("attest", world.orgs["admin"]), evidence_of(stranger, nonce))
         numbers, facts, found = await watch_of(world).troubles()
-        assert [(row.code, row.count) for row in facts.quarantine] == [(103, 1), (320, 1)]
-        assert facts.quarantine[1].topic == topic
-        assert dict(numbers.quarantined) == {103: 1, 320: 1}
+        assert [(row.code, row.count) for row in facts.quarantine] == [(103, 1), (302, 3), (320, 1)]
+        assert facts.quarantine[2].topic == topic
+        row = facts.quarantine[1]
+        assert (row.sample_bytes, row.first_s, row.last_s, row.topic, row.reason) == (3, 998, 998, "topic 2", "reason 2")
+        assert dict(numbers.quarantined) == {103: 1, 302: 3, 320: 1}
         assert [(pending.device, pending.org) for pending in facts.pending] == [(stranger.id, world.orgs["admin"])]
         assert {"quarantine-320", "quarantine-103", "device-pending"} <= {trouble.kind for trouble in found}
 

@@ -69,8 +69,13 @@ def _of_queues(n: Numbers) -> Iterator[Metric]:
     limits = {name: queue.limit for name, queue in n.queues.items() if queue.limit is not None}
     yield _by("queue_length", "gauge", "Items waiting, from the broker to the block.", "queue", lengths)
     yield _by("queue_limit", "gauge", "Items that may wait.", "queue", limits)
-    yield _gauge("evidence_log_queue_bytes", "Bytes of statements and rows that wait for the log.", n.evidence_queued_bytes)
-    yield _gauge("oldest_unacked_seconds", "Age of the oldest statement that waits for its acknowledgement; 0 when none does.", age_s)
+    held = {name: queue.held_bytes for name, queue in n.queues.items() if queue.held_bytes is not None}
+    yield _by("queue_bytes", "gauge", "Bytes waiting, where they are counted.", "queue", held)
+    limits = {name: queue.limit_bytes for name, queue in n.queues.items() if queue.limit_bytes is not None}
+    yield _by("queue_limit_bytes", "gauge", "Bytes that may wait.", "queue", limits)
+    yield _gauge(
+        "oldest_unacked_seconds", "Age of the oldest checked statement that waits for its acknowledgement; 0 when none does.", age_s
+    )
     yield _gauge("log_stuck", "1 while nothing can be logged or acknowledged.", int(n.log_trouble is not None))
 
 

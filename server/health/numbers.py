@@ -40,6 +40,8 @@ class Mqtt(Protocol):
 
     counts: Counter[str]
     _queue: asyncio.Queue[tuple[int, str, bytes]]
+    _queued_bytes: int
+    _queue_bytes_max: int
     _answers: set[asyncio.Task[None]]
 
     @property
@@ -64,10 +66,18 @@ class Parts:
 
 @dataclass(frozen=True)
 class Queue:
-    """How many wait, and how many may: None where nothing is refused, only left for later."""
+    """How many wait, and how many may: None where nothing is refused, only left for later. The same in bytes where bytes are counted."""
 
     length: int
     limit: int | None
+    held_bytes: int | None = None
+    limit_bytes: int | None = None
+
+    @property
+    def percent(self) -> int:
+        """How full it is, by what is nearer to its limit."""
+        by_bytes = 100 * self.held_bytes // self.limit_bytes if self.held_bytes is not None and self.limit_bytes else 0
+        return max(100 * self.length // self.limit if self.limit else 0, by_bytes)
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,6 @@ class Numbers:
 
     now_s: int
     queues: Mapping[str, Queue]
-    evidence_queued_bytes: int
     oldest_unacked_s: int | None  # when the oldest statement that waits for its ack came
     log_trouble: str | None
     messages: Mapping[str, int]
@@ -114,7 +123,6 @@ def read_numbers(parts: Parts, now_s: int) -> Numbers:
     return Numbers(
         now_s=now_s,
         queues=read_queues(parts, 0 if log is None else log.size),
-        evidence_queued_bytes=evidence._queued_bytes,
         oldest_unacked_s=waiting[0].admission.arrival.received_s if waiting else None,
         log_trouble=_text(evidence.trouble),
         messages={name: parts.ingest.counts[name] for name in sorted({*OUTCOMES, *parts.ingest.counts})},
@@ -149,9 +157,9 @@ def read_queues(parts: Parts, anchored: int) -> dict[str, Queue]:
     evidence, ledger, mqtt = parts.evidence, parts.ledger, parts.mqtt
     writers = {"evidence_store": evidence.store.writer, "ledger_store": ledger._writer, "registry_store": parts.registry._writer}
     return {
-        "ingest": Queue(mqtt._queue.qsize(), mqtt._queue.maxsize),
+        "ingest": Queue(mqtt._queue.qsize(), mqtt._queue.maxsize, mqtt._queued_bytes, mqtt._queue_bytes_max),
         "answers": Queue(len(mqtt._answers), None),
-        "evidence_log": Queue(len(evidence._queue), evidence_log.QUEUE_MAX),
+        "evidence_log": Queue(len(evidence._queue), evidence_log.QUEUE_MAX, evidence._queued_bytes, evidence_log.QUEUE_BYTES_MAX),
         **{name: Queue(writer._jobs.qsize(), sqlite.QUEUE_MAX) for name, writer in writers.items()},
         "anchor": Queue(evidence.head.size - anchored, None),
         "ledger_pool": Queue(len(ledger._waiting), embedded.WAITING_MAX),

@@ -95,7 +95,9 @@ def conditions(now: Numbers, before: Numbers | None) -> Iterator[tuple[str, str]
     if now.oldest_unacked_s is not None and now.now_s - now.oldest_unacked_s > UNACKED_S_MAX:
         yield "unacked-old", f"{now.queues['evidence_log'].length} wait, the oldest for {now.now_s - now.oldest_unacked_s} s"
     full = [
-        f"{name}: {q.length} of {q.limit}" for name, q in now.queues.items() if q.limit and 100 * q.length >= QUEUE_PERCENT_MAX * q.limit
+        f"{name}: {queue.length} wait, {queue.percent} % of what may"
+        for name, queue in now.queues.items()
+        if queue.percent >= QUEUE_PERCENT_MAX
     ]
     if full:
         yield "queue-full", ", ".join(full)
@@ -113,7 +115,8 @@ def _risen(now: Numbers, before: Numbers) -> Iterator[tuple[str, str]]:
 
 def shed(numbers: Numbers) -> int:
     """Messages that were turned away for want of room or of a store."""
-    return numbers.broker_messages["dropped"] + numbers.messages["unavailable"] + numbers.messages["quarantine-skipped"]
+    broker, messages = numbers.broker_messages, numbers.messages  # what was sent again while it waits here already is not counted
+    return broker["dropped"] + broker["dropped-unknown"] + messages["unavailable"] + messages["quarantine-skipped"]
 
 
 def _of_ledger(now: Numbers) -> Iterator[tuple[str, str]]:

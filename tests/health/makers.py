@@ -25,7 +25,6 @@ QUEUES = (
 QUIET = Numbers(
     now_s=NOW_S,
     queues={name: Queue(0, None if name in ("answers", "anchor", "ledger_publish") else 4096) for name in QUEUES},
-    evidence_queued_bytes=0,
     oldest_unacked_s=None,
     log_trouble=None,
     messages=dict.fromkeys(OUTCOMES, 0),

@@ -65,6 +65,11 @@ def test_of_the_node(kind: str, wrong: dict[str, Any], right: dict[str, Any]) ->
     assert troubles_after(numbers(0, **right), numbers(120, **right)) == []
 
 
+def test_a_queue_is_full_by_bytes_too() -> None:
+    assert kinds(troubles_after(numbers(queues={"ingest": Queue(1, 100, 80, 100)}))) == ["queue-full"]
+    assert troubles_after(numbers(queues={"ingest": Queue(1, 100, 79, 100)})) == []
+
+
 def test_queues_without_a_limit_are_never_full() -> None:
     assert troubles_after(numbers(queues={**QUIET.queues, "answers": Queue(1_000_000, None)})) == []
 
@@ -82,11 +87,18 @@ def test_the_detail_is_the_latest_and_the_beginning_stays() -> None:
     assert (found[0].since_s, found[0].detail) == (NOW_S, "1 statements: second")
 
 
-@pytest.mark.parametrize("count", ["unavailable", "quarantine-skipped", "dropped"])
+def test_what_was_sent_again_while_it_waits_here_is_not_shed() -> None:
+    def again(at_s: int, times: int) -> Any:
+        return numbers(at_s, broker_messages={**QUIET.broker_messages, "dropped-again": times})
+
+    assert troubles_after(again(0, 3), again(5, 4)) == []
+
+
+@pytest.mark.parametrize("count", ["unavailable", "quarantine-skipped", "dropped", "dropped-unknown"])
 def test_shedding_is_said_for_a_while_after_it_was_seen(count: str) -> None:
     def shed(at_s: int, times: int) -> Any:
-        if count == "dropped":
-            return numbers(at_s, broker_messages={**QUIET.broker_messages, "dropped": times})
+        if count in QUIET.broker_messages:
+            return numbers(at_s, broker_messages={**QUIET.broker_messages, count: times})
         return numbers(at_s, messages={**QUIET.messages, count: times})
 
     assert troubles_after(shed(0, 3)) == []  # nobody knows when that was

@@ -20,7 +20,7 @@ from .devices import Devices
 from .genesis import Genesis, genesis_values
 from .lists import Listed, list_changes
 from .rules import Outcome, SignatureCache, run_tx
-from .state import Overlay, Reader
+from .state import Overlay, Reader, Remembering
 from .transactions import Tx, decode_tx
 
 Node = tuple[int, int, bytes]
@@ -107,7 +107,8 @@ class LedgerCore:
         self._params_hash = sha256(params).digest()
         self._verify = verify or SignatureCache()
         self._frontier = frontier_of(store, head)
-        self._check = Overlay(store)
+        self._values = Remembering(store)
+        self._check = Overlay(self._values)
         self.devices = Devices(store.get)
 
     @property
@@ -131,7 +132,7 @@ class LedgerCore:
 
     def reset_check(self) -> None:
         """Forgets the waiting transactions: those that still wait must be rechecked."""
-        self._check = Overlay(self._store)
+        self._check = Overlay(self._values)
 
     def apply_block(self, height: int, time_s: int, txs: Sequence[Tx]) -> Staged:
         """The block on the committed one, staged. Raises VerifyError 271 if height or time do not follow. No transactions: no change."""
@@ -140,7 +141,7 @@ class LedgerCore:
             raise VerifyError(271, f"block {height} does not follow {before.height}, or its time falls")
         if not txs:
             return Staged(before, replace(before, height=height, time_s=time_s), None, (), (), (), {}, {}, {}, self._frontier)
-        state = Overlay(self._store)
+        state = Overlay(self._values)
         outcomes = tuple(run_tx(state, tx, height, index, time_s, self.chain_id, self._verify) for index, tx in enumerate(txs))
         state_root, pages = tree.update(self._store.tree_page, tree_leaves(state.changes))
         own_index = before.log_size + len(txs)
@@ -159,6 +160,7 @@ class LedgerCore:
         if staged.before != self.head:
             raise VerifyError(271, "the staged block does not follow the committed one")
         self.head, self._frontier = staged.head, staged.frontier
+        self._values.forget(staged.values)
         self.devices.release(staged.values)
 
 

@@ -9,6 +9,7 @@ it there. One that breaks a rule uses up its nonce, so that its outcome is final
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from shared import cose
@@ -16,11 +17,12 @@ from shared.errors import DecodeError, MeterproofError, RuleError, VerifyError
 from shared.state import Receipt, key_key, nonce_key
 
 from . import rules_batches, rules_devices, rules_registry
-from .context import Context, Verify, need
+from .context import Context, Verify
 from .state import Overlay
 from .transactions import Tx
 from .values import KeyValue, decode_key, decode_nonce, encode_nonce
 
+PLACES_MAX = 4096
 Rule = Callable[[Overlay, Context], None]
 
 RULES: dict[str, Rule] = {
@@ -40,6 +42,7 @@ RULES: dict[str, Rule] = {
     "vote": rules_batches.add_vote,
 }
 
+key_place, nonce_place = lru_cache(PLACES_MAX)(key_key), lru_cache(PLACES_MAX)(nonce_key)
 # A node that cannot check a signature, or whose own state is broken, must stop: a receipt saying so would fork it from the others.
 FATAL = (202, 271)
 
@@ -64,7 +67,7 @@ def run_tx(state: Overlay, tx: Tx, height: int, index: int, time_s: int, chain_i
         key = check_signer(state, tx, height, chain_id, verify)
     except (RuleError, VerifyError) as error:
         return _failed(tx, height, index, error, final=False)
-    state.put(nonce_key(tx.kid), encode_nonce(tx.nonce + 1))
+    state.put(nonce_place(tx.kid), encode_nonce(tx.nonce + 1))
     trial = Overlay(state)
     try:
         RULES[tx.type](trial, Context(tx, key, height, time_s, verify))
@@ -86,14 +89,15 @@ def check_signer(state: Overlay, tx: Tx, height: int, chain_id: str, verify: Ver
     another organization's, 300 for a nonce that is not the next, VerifyError 201 for a wrong signature."""
     if tx.chain_id != chain_id:
         raise VerifyError(241, f"the transaction is for the chain {tx.chain_id}")
-    if state.get(key_key(tx.kid)) is None:
+    data = state.get(key_place(tx.kid))
+    if data is None:
         raise VerifyError(200, "the signer's key is not on the ledger")
-    key = need(state, key_key(tx.kid), decode_key, "key")
+    key = decode_key(data)
     if not key.live_at(height):
         raise RuleError(307, "the signer's key is revoked")
     if key.org != tx.org:
         raise RuleError(305, "the signer's key belongs to another organization")
-    due = decode_nonce(state.get(nonce_key(tx.kid)))
+    due = decode_nonce(state.get(nonce_place(tx.kid)))
     if tx.nonce != due:
         raise RuleError(300, f"the nonce is {tx.nonce}, the key's next is {due}")
     verify(tx.signed, key.cose_key)

@@ -4,9 +4,12 @@ In: a Reader of what is committed. Out: an Overlay whose `changes` are the diffe
 on the ledger is ever removed.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from shared import cbor
+
+REMEMBERED_MAX = 20_000
 
 
 class Reader(Protocol):
@@ -51,6 +54,40 @@ class Overlay:
     def absorb(self, other: "Overlay") -> None:
         """Takes over the changes of an overlay that stood on this one."""
         self.changes.update(other.changes)
+
+
+class Remembering:
+    """A committed state whose values are read once, until a block changes them: every transaction asks for its signer's key and nonce.
+    Keys that are not there are not remembered."""
+
+    def __init__(self, base: Reader, kept_max: int = REMEMBERED_MAX) -> None:
+        self._base = base
+        self._kept_max = kept_max
+        self._kept: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a key."""
+        value = self._kept.get(key)
+        if value is None:
+            value = self._base.get(key)
+            if value is not None:
+                if len(self._kept) >= self._kept_max:
+                    self._kept.clear()
+                self._kept[key] = value
+        return value
+
+    def members(self, name: bytes, limit: int) -> list[bytes]:
+        """The first members of a list as the last block left it."""
+        return self._base.members(name, limit)
+
+    def changed(self, prefix: bytes) -> dict[bytes, bytes]:
+        """Nothing: this is what the last block left."""
+        return {}
+
+    def forget(self, changed: Iterable[bytes]) -> None:
+        """The block that changed these keys is committed."""
+        for key in changed:
+            self._kept.pop(key, None)
 
 
 class MapState:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from server import fastcbor
 from shared import cbor, cose
 from shared.errors import DecodeError
 from shared.state import check_chain_id
@@ -68,7 +69,7 @@ def decode_tx(data: bytes) -> Tx:
     """A transaction whose form is right; signature and state are not looked at. Raises DecodeError 180."""
     try:
         signed = cose.decode_sign1(data, (cose.CT_TX,), TX_BYTES_MAX)
-        fields = cbor.check_map(cbor.decode(signed.payload), (1, 2, 3, 4, 5))
+        fields = cbor.check_map(fastcbor.decode(signed.payload), (1, 2, 3, 4, 5))
         tx_type = cbor.check_text(fields[4], 32)
         org, nonce = cbor.check_bytes(fields[2], ID_BYTES), cbor.check_uint(fields[3])
         return Tx(signed, check_chain_id(fields[1]), org, nonce, tx_type, decode_body(tx_type, fields[5]))

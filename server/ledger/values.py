@@ -4,6 +4,7 @@ In: fields, or bytes out of the state. Out: value bytes, frozen dataclasses. Nev
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from shared import cbor
@@ -111,8 +112,9 @@ def decode_org(data: bytes) -> OrgValue:
     return OrgValue(*_fields(data, str, int))
 
 
+@lru_cache(4096)
 def decode_key(data: bytes) -> KeyValue:
-    """Raises VerifyError 271."""
+    """Raises VerifyError 271. The same bytes are decoded once: every transaction asks for its signer's key."""
     org, cose_key, roles, *rest = _fields(data, bytes, bytes, list, str, int, _HEIGHT)
     return KeyValue(org, cose_key, tuple(_all(roles, str)), *rest)
 

@@ -48,7 +48,7 @@ PURE = [
     "tree",
     "values",
 ]
-ALLOWED = {"collections", "dataclasses", "hashlib", "re", "shared", "typing"}
+ALLOWED = {"collections", "dataclasses", "functools", "hashlib", "re", "shared", "typing"}
 FORBIDDEN_CALLS = {"float", "open", "frozenset", "hash", "id", "print", "input", "eval", "exec"}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.ledger import values
-from server.ledger.state import KIND_PARTS, MapState, Overlay, prefix_of
+from server.ledger.state import KIND_PARTS, MapState, Overlay, Remembering, prefix_of
 from shared import cbor, state
 from shared.errors import VerifyError
 
@@ -71,3 +71,27 @@ def test_values_decode_to_what_was_encoded() -> None:
         assert getattr(values, "decode_" + name)(getattr(values, "encode_" + name)(value)) == value
     assert values.decode_nonce(None) == 0 and values.decode_nonce(values.encode_nonce(300)) == 300
     assert values.decode_validators(values.encode_validators([(b"b" * 16, 1), (b"a" * 16, 2)])) == [(b"a" * 16, 2), (b"b" * 16, 1)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.binary(max_size=1)), max_size=40))
+def test_a_remembering_state_answers_as_the_store_it_stands_on(steps: list[tuple[bool, int, bytes]]) -> None:
+    store = MapState()
+    state_over = Remembering(store, kept_max=3)
+    for block, number, value in steps:
+        key = b"key %d" % number
+        if block:
+            store.values[key] = value
+            state_over.forget([key])
+        assert state_over.get(key) == store.get(key) and len(state_over._kept) <= 3
+
+
+def test_what_is_remembered_is_read_once_and_absence_is_not() -> None:
+    store, read = MapState(), []
+    store.values[b"a"] = b"1"
+    real = store.get
+    store.get = lambda key: read.append(key) or real(key)  # type: ignore[method-assign]
+    over = Remembering(store)
+    assert [over.get(key) for key in (b"a", b"b", b"a", b"b")] == [b"1", None, b"1", None]
+    assert read == [b"a", b"b", b"b"]
+    store.values[b"b"] = b"2"
+    assert over.get(b"b") == b"2" and over.members(b"list", 9) == [] and over.changed(b"") == {}

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.keystore import sign_object
+from server.ledger import transactions
 from server.ledger.transactions import TX_BYTES_MAX, build_tx, decode_tx
 from shared import cbor, cose
 from shared.errors import DecodeError
@@ -159,3 +160,35 @@ def flipped(at: int, bit: int) -> bytes:
     data = bytearray(build_tx(ADMIN, CHAIN, ORG, 0, "key.revoke", BODIES["key.revoke"]))
     data[at % len(data)] ^= 1 << bit
     return bytes(data)
+
+
+PAYLOAD = cbor.encode({1: CHAIN, 2: ORG, 3: 0, 4: "point.create", 5: {1: "roof", 2: None, 3: "UTC"}})
+NASTY = [
+    b"",
+    b"\xa0",
+    b"\xf6",
+    b"\xfb" + bytes(8),
+    b"\xbf\xff",
+    b"\xd9\xd9\xf7" + PAYLOAD,
+    PAYLOAD + b"\x00",
+    b"\x81" * 20 + b"\x00",
+    b"\xc1\x00",
+]
+NASTY += [PAYLOAD[:at] + bytes([PAYLOAD[at] ^ 1 << bit]) + PAYLOAD[at + 1 :] for at in range(len(PAYLOAD)) for bit in range(8)]
+NASTY += [PAYLOAD[:at] for at in range(len(PAYLOAD))]
+
+
+def outcome(data: bytes) -> object:
+    try:
+        return decode_tx(data)
+    except DecodeError as error:
+        return error.code, error.text
+
+
+def test_the_fast_decoder_is_exactly_as_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bit of a payload flipped, every cut, and encodings outside the profile: the same transaction or the same error."""
+    datas = [cose.build_sign1(cose.EDDSA, cose.CT_TX, ADMIN.kid, payload, lambda message: bytes(64)) for payload in [PAYLOAD, *NASTY]]
+    fast = [outcome(data) for data in datas]
+    monkeypatch.setattr(transactions.fastcbor, "decode", cbor.decode)
+    assert fast == [outcome(data) for data in datas]
+    assert isinstance(fast[0], transactions.Tx) and sum(isinstance(found, tuple) for found in fast) > 200

@@ -91,6 +91,7 @@ class EmbeddedLedger(LedgerQueries):
             raise Unavailable(400, "the ledger is closed")
         if len(self._waiting) >= WAITING_MAX:
             raise Unavailable(420, "too many transactions wait")
+        self._settle_doubt()
         tx = self._core.check_tx(data)
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((tx, future))

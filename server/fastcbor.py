@@ -56,23 +56,21 @@ def _decode(data: bytes) -> object:
 
 def _check(value: object, items_max: int) -> None:
     """Only the profile's types, map keys in bytewise order. No more items than bytes: a tag unknown here could make a list hold itself."""
+    if type(value) in _SCALARS:
+        return
     waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        items_max -= 1
-        if items_max < 0:
-            raise _Refused
+    for item in waiting:  # grows while it is gone through
         if type(item) is dict:
             _check_keys(item)
             found: object = item.values()
         elif type(item) is list:
             found = item
-        elif type(item) in _SCALARS:
-            continue
         else:
             raise _Refused
         if not _SCALARS.issuperset(map(type, found)):  # type: ignore[call-overload]
-            waiting.extend(found)  # type: ignore[arg-type]
+            waiting += [inner for inner in found if type(inner) not in _SCALARS]  # type: ignore[attr-defined]
+            if len(waiting) > items_max:
+                raise _Refused
 
 
 def _check_keys(item: dict[object, object]) -> None:

@@ -18,7 +18,7 @@ from shared.types import ChannelTable, Statement
 
 from . import findings
 from .chain import Chain, Tail, apply_statement, check_room, decode_chain, encode_chain
-from .columns import Columns
+from .span import Span
 
 DERIVED_TABLES = ("statements", "rollups", "chains", "lost", "findings")
 INT64_MAX = (1 << 63) - 1
@@ -36,7 +36,7 @@ class Entry:
     identity: bytes
     kid: bytes
     statement: Statement
-    columns: Columns | None
+    span: Span | None
     received_s: int
     device_value: Any
     table: ChannelTable | None
@@ -72,7 +72,7 @@ class Deriver:
         logged = await self._logged([item.identity for item in statement.lost or () if item.identity is not None])
         step = apply_statement(chain, statement, identity)
         context = findings.Context(entry.received_s, entry.device_value, entry.kid, entry.table, overlaps, logged, earlier, later)
-        found = findings.judge(statement, entry.columns, chain, step, touched, context)
+        found = findings.judge(statement, entry.span, chain, step, touched, context)
         self._note(index, entry, found, chain)
 
     async def chain(self, device: bytes) -> Chain:
@@ -89,22 +89,20 @@ class Deriver:
         ends = (first, last) if s.kind == "readings" else (None, None)
         common = (index, entry.identity, s.device, entry.kid, s.kind, s.previous, s.boot, s.channel)
         self.derived.statements.append((*common, *ends, s.start_s, s.clock))
-        if entry.columns is not None:
-            self._note_rollup(index, s, entry.columns, chain)
+        if entry.span is not None:
+            self._note_rollup(index, s, entry.span, chain)
         for place, item in enumerate(s.lost or ()):
             self.derived.lost.append((index, place, s.device, item.first_seq, min(item.count, INT64_MAX), item.identity, item.reason))
         for place, finding in enumerate(found):
             self.derived.findings.append((index, place, s.device, finding.kind, finding.detail))
 
-    def _note_rollup(self, index: int, s: Statement, columns: Columns, chain: Chain) -> None:
-        first_s, last_s = columns.times[0], columns.times[-1]
-        first, last = columns.registers_at(0), columns.registers_at(-1)
+    def _note_rollup(self, index: int, s: Statement, span: Span, chain: Chain) -> None:
         tail = chain.tails.get(s.channel)
         if tail is None or tail.first_seq < s.first_seq:
-            chain.tails[s.channel] = Tail(s.first_seq, s.boot, s.clock, last_s, s.channel_table, tuple(last))
-        span = (s.first_seq, s.count, first_s, last_s)
-        registers = cbor2.dumps(first), cbor2.dumps(last)
-        self.derived.rollups.append((index, s.device, s.channel, *span, s.clock, s.boot, s.channel_table, *registers))
+            chain.tails[s.channel] = Tail(s.first_seq, s.boot, s.clock, span.last_s, s.channel_table, tuple(span.last))
+        place = (s.first_seq, s.count, span.first_s, span.last_s)
+        registers = cbor2.dumps(span.first), cbor2.dumps(span.last)
+        self.derived.rollups.append((index, s.device, s.channel, *place, s.clock, s.boot, s.channel_table, *registers))
 
     async def _overlaps(self, device: bytes, first: int, last: int) -> list[bytes]:
         """Identities of readings statements that hold one of the sequences, in log order."""

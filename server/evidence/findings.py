@@ -13,7 +13,7 @@ from shared.errors import RuleError
 from shared.types import ChannelTable, Register, Statement
 
 from .chain import Chain, Step, Tail
-from .columns import Columns
+from .span import Pairs, Span, is_implausible
 
 KINDS = {
     "equivocation": "two statements for one sequence: the device is suspended",
@@ -37,11 +37,8 @@ KINDS = {
 }
 CLOCK_UNSYNCED, CLOCK_SIMULATED = 0, 4
 AHEAD_S_MAX = 300
-POWER_W_MAX = 100_000_000  # beyond any meter of this kind: 100 MW
 FINDINGS_MAX = 16  # of one statement
 CONDITIONS_MAX = 64
-_PER_HOUR = {"Wh", "varh"}
-_Pairs = Sequence[tuple[int | None, int | None]]  # (time, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +63,13 @@ class Context:
     later: Tail | None  # and after it, as (its first time, its first registers)
 
 
-def judge(statement: Statement, columns: Columns | None, chain: Chain, step: Step, touched: bool, context: Context) -> list[Finding]:
+def judge(statement: Statement, span: Span | None, chain: Chain, step: Step, touched: bool, context: Context) -> list[Finding]:
     """Findings on a statement just applied to `chain`; what lasts is reported when it begins. `touched`: its range was covered before."""
     found = list(_of_chain(statement, step, touched, context))
-    if columns is not None:
+    if span is not None:
         found += _begun(chain, statement, _conditions(statement, context))
-        found += _of_times(statement, columns.times[-1], context)
-        found += _of_registers(statement, columns, context)
+        found += _of_times(statement, span.last_s, context)
+        found += _of_registers(statement, span, context)
     return found[:FINDINGS_MAX]
 
 
@@ -150,18 +147,20 @@ def _same_time(other: Tail, statement: Statement) -> bool:
     return True
 
 
-def _of_registers(statement: Statement, columns: Columns, context: Context) -> Iterator[Finding]:
+def _of_registers(statement: Statement, span: Span, context: Context) -> Iterator[Finding]:
     if context.table is None:
         return
-    registers, count = context.table.registers, len(columns.registers)
+    registers, count = context.table.registers, len(span.first)
     if len(registers) != count:
         yield Finding("register-count", f"{count}, the table names {len(registers)}")
         return
     before, after = _of_neighbour(context.earlier, statement, count), _of_neighbour(context.later, statement, count)
     for number, register in enumerate(registers):
         if register.kind == "cumulative":
-            ends = ([(time_s, values[number]) for time_s, values in neighbour] for neighbour in (before, after))
-            yield from _of_register(register, columns.times, columns.registers[number], *ends)
+            series = [(time_s, values[number]) for time_s, values in before]
+            series += span.of_register(number)
+            series += [(time_s, values[number]) for time_s, values in after]
+            yield from _of_register(register, series)
 
 
 def _of_neighbour(other: Tail | None, statement: Statement, count: int) -> list[tuple[int | None, Sequence[int | None]]]:
@@ -171,16 +170,12 @@ def _of_neighbour(other: Tail | None, statement: Statement, count: int) -> list[
     return [(other.last_s if _same_time(other, statement) else None, other.registers)]
 
 
-def _of_register(
-    register: Register, times: Sequence[int], values: Sequence[int | None], before: _Pairs, after: _Pairs
-) -> Iterator[Finding]:
+def _of_register(register: Register, series: Pairs) -> Iterator[Finding]:
     """The first fall and the first leap of one cumulative register."""
-    if _is_steady(register, [*(value for _, value in before), *values, *(value for _, value in after)]):
-        return
     fell = leapt = False
     last_s: int | None = None
     last: int | None = None
-    for time_s, value in (*before, *zip(times, values, strict=True), *after):
+    for time_s, value in series:
         if value is None:
             continue
         if last is not None:
@@ -188,24 +183,7 @@ def _of_register(
             if change < 0 and not fell:
                 fell = True
                 yield Finding("register-backward", f"{register.obis} fell from {last} to {value}")
-            if not leapt and time_s is not None and last_s is not None and _is_implausible(register, change, time_s - last_s):
+            if not leapt and time_s is not None and last_s is not None and is_implausible(register, change, time_s - last_s):
                 leapt = True
                 yield Finding("rate-implausible", f"{register.obis} moved by {change} in {time_s - last_s} s")
         last_s, last = time_s, value
-
-
-def _is_steady(register: Register, values: list[int | None]) -> bool:
-    """Whether it never falls, and would be plausible if all of it had come in a second: then no pair needs a look."""
-    if None in values:
-        return False
-    numbers: list[int] = values  # type: ignore[assignment]
-    return numbers == sorted(numbers) and not _is_implausible(register, numbers[-1] - numbers[0], 1)
-
-
-def _is_implausible(register: Register, change: int, seconds: int) -> bool:
-    """change × 10^exponent Wh in that time is more than POWER_W_MAX, in integers."""
-    if register.unit not in _PER_HOUR or change <= 0:
-        return False
-    exponent = int(register.exponent)
-    up, down = int(10 ** max(exponent, 0)), int(10 ** max(-exponent, 0))
-    return bool(change * up * 3600 > POWER_W_MAX * max(seconds, 1) * down)

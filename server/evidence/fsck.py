@@ -22,6 +22,7 @@ from .fsck_derived import compare_derived
 from .fsck_report import Report, melt, total
 from .fsck_tiles import check_tiles, read_published
 from .rows import Arrival, EvidenceStore
+from .span import build_span
 from .tiles import TileReader
 
 ROUND = 256
@@ -140,8 +141,8 @@ class EvidenceCheck:
         value = self._history.device_at(statement.device, arrival.height)
         if value is None:
             raise RuleError(320, "the device was not enrolled when it was let in")
-        columns = Columns.of(readings) if readings else None
-        entry = Entry(signed.identity, signed.kid, statement, columns, arrival.received_s, value, table)
+        span = build_span(Columns.of(readings), table) if readings else None
+        entry = Entry(signed.identity, signed.kid, statement, span, arrival.received_s, value, table)
         await deriver.add(index, entry)
 
     def _check_signer(self, index: int, signed: Any, statement: Statement, batch: BatchValue | None) -> None:

@@ -14,6 +14,7 @@ from server.evidence.columns import Columns
 from server.evidence.derive import Entry
 from server.evidence.log import SET_ASIDE, EvidenceLog
 from server.evidence.rows import Arrival
+from server.evidence.span import build_span
 from server.keystore import SigningKey, sign_object
 from shared import attest, channel, cose, messages
 from shared.errors import DecodeError, MeterproofError, RuleError, Unavailable, VerifyError
@@ -158,7 +159,8 @@ class Ingest:
         statement = opened.statement
         table = await self._table(statement.device, statement.channel_table) if statement.kind == "readings" else None
         received_s = self._now_s()
-        entry = Entry(opened.signed.identity, opened.signed.kid, statement, columns, received_s, value, table)
+        span = None if columns is None else build_span(columns, table)
+        entry = Entry(opened.signed.identity, opened.signed.kid, statement, span, received_s, value, table)
         return Admission(opened.data, entry, Arrival(received_s, height, table is not None, opened.salt, opened.body))
 
     async def _answer(self, topic: str, payload: bytes, logged: Awaitable[Logged]) -> None:

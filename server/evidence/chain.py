@@ -10,7 +10,9 @@ next_seq), so that its size grows with the disorder on the way and not with time
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared import cbor
+import cbor2
+
+from server import fastcbor
 from shared.errors import DecodeError, Unavailable
 from shared.types import Statement
 
@@ -263,7 +265,7 @@ def encode_chain(chain: Chain) -> bytes:
     """CBOR for the derived table; equal chains give equal bytes."""
     segments = _segments(chain)
     place = {id(s): i for i, s in enumerate(segments)}
-    return cbor.encode(
+    return cbor2.dumps(
         [
             [chain.next_seq, chain.high_seq, chain.boot],
             [[s.before, s.last, s.end_seq] for s in segments],
@@ -279,7 +281,7 @@ def encode_chain(chain: Chain) -> bytes:
 
 def decode_chain(data: bytes) -> Chain:
     """The state in a derived row. Raises DecodeError 1xx if the row was damaged."""
-    fields: Any = cbor.decode(data, 1 << 20)
+    fields: Any = fastcbor.decode(data, 1 << 20)
     try:
         numbers, segment_rows, head, waiting, ranges, lost, tails, conditions = fields
         segments = [Segment(*row) for row in segment_rows]

@@ -11,7 +11,7 @@ from typing import Any
 import aiosqlite
 import cbor2
 
-from server.store.sqlite import fetch
+from server.store.sqlite import fetch, insert
 from shared import cbor
 from shared.statement import COUNT_MAX
 from shared.types import ChannelTable, Statement
@@ -22,11 +22,6 @@ from .span import Span
 
 DERIVED_TABLES = ("statements", "rollups", "chains", "lost", "findings")
 INT64_MAX = (1 << 63) - 1
-_STATEMENT = "INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ROLLUP = "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CHAIN = "INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?)"
-_LOST = "INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?, ?)"
-_FINDING = "INSERT INTO findings VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +160,8 @@ async def read_chain(conn: aiosqlite.Connection, device: bytes) -> Chain:
 
 async def write_derived(conn: aiosqlite.Connection, derived: Derived) -> None:
     """Adds the rows; part of the transaction that moves the head."""
+    for table in ("statements", "rollups", "lost", "findings"):
+        await insert(conn, table, getattr(derived, table))
     chains = [(device, min(c.next_seq, INT64_MAX), c.head_identity, encode_chain(c)) for device, c in derived.chains.items()]
-    for query, rows in (
-        (_STATEMENT, derived.statements),
-        (_ROLLUP, derived.rollups),
-        (_LOST, derived.lost),
-        (_FINDING, derived.findings),
-        (_CHAIN, chains),
-    ):
-        if rows:
-            await conn.executemany(query, rows)
+    if chains:
+        await conn.executemany("INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?)", chains)

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiosqlite
 
+from server.store.sqlite import insert
 from shared.errors import VerifyError
 
 from .derive import Derived, write_derived
@@ -22,7 +23,7 @@ async def swap_head(conn: aiosqlite.Connection, old: Head, new: Head, rows: Sequ
     if cursor.rowcount != 1:
         raise VerifyError(270, "the head was moved by someone else")
     await conn.execute("INSERT INTO checkpoints VALUES (?, ?)", (new.size, time.time_ns() // 1_000_000))
-    await conn.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
+    await insert(conn, "rows", rows)
     await write_derived(conn, derived)
 
 

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,6 +23,7 @@ Job = Callable[[aiosqlite.Connection], Awaitable[Any]]
 BUSY_MS = 10_000
 GROUP_MAX = 64
 QUEUE_MAX = 4096
+INSERT_ROWS = 64  # with twelve columns far below SQLite's limit of parameters
 _MIGRATION = re.compile(r"([0-9]{3})_[a-z0-9_]+\.sql")
 
 
@@ -107,6 +109,16 @@ async def fetch(conn: aiosqlite.Connection, query: str, values: Iterable[Any] = 
         return list(await conn.execute_fetchall(query, tuple(values)))
     except sqlite3.DatabaseError as error:
         raise _unavailable(error) if is_storage_error(error) else error from None
+
+
+async def insert(conn: aiosqlite.Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Whole rows into a table, many in one statement: each statement is a change of threads."""
+    if not rows:
+        return
+    row = "(" + ", ".join("?" * len(rows[0])) + ")"
+    for start in range(0, len(rows), INSERT_ROWS):
+        part = rows[start : start + INSERT_ROWS]
+        await conn.execute(f"INSERT INTO {table} VALUES {', '.join([row] * len(part))}", tuple(chain.from_iterable(part)))  # noqa: S608
 
 
 class Writer:

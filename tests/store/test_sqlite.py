@@ -7,7 +7,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from server.store.sqlite import Writer, fetch, open_database, open_reader, read_migrations, read_only, user_version
+from server.store.sqlite import INSERT_ROWS, Writer, fetch, insert, open_database, open_reader, read_migrations, read_only, user_version
 from shared.errors import RuleError, Unavailable
 
 FIRST = "CREATE TABLE item (name TEXT PRIMARY KEY, size INTEGER NOT NULL);"
@@ -260,6 +260,17 @@ def test_the_writer_outlives_a_disk_that_fails_anywhere(tmp_path: Path, monkeypa
         await writer.run(lambda conn: add(conn, "c"))
 
     assert names(with_writer(tmp_path, scenario)) == ["c"]
+
+
+@pytest.mark.parametrize("count", [0, 1, INSERT_ROWS - 1, INSERT_ROWS, INSERT_ROWS + 1, 3 * INSERT_ROWS])
+def test_many_rows_go_in_with_few_statements_or_not_at_all(tmp_path: Path, count: int) -> None:
+    async def scenario(conn: aiosqlite.Connection, writer: Writer) -> None:
+        rows = [(f"{i:04}", i) for i in range(count)]
+        await writer.run(lambda conn: insert(conn, "item", rows))
+        with pytest.raises(sqlite3.IntegrityError):
+            await writer.run(lambda conn: insert(conn, "item", [*((f"x{i}", i) for i in range(count)), ("twice", 1), ("twice", 2)]))
+
+    assert names(with_writer(tmp_path, scenario)) == [f"{i:04}" for i in range(count)]
 
 
 def test_reading_a_damaged_store_is_unavailable_and_our_own_mistakes_are_not(tmp_path: Path) -> None:

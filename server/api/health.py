@@ -14,10 +14,12 @@ from fastapi import APIRouter, Depends, Response
 from server.health import metrics as exposition
 from server.health.numbers import Numbers
 from server.health.trouble import Trouble, visible
+from server.ledger.values import decode_point
 from shared import ids
+from shared.state import point_key
 
 from .guard import Person
-from .services import Services
+from .services import Ledger, Services
 
 DEVICES_MAX = 1000  # named with each trouble
 
@@ -41,16 +43,21 @@ def build_router(services: Services) -> APIRouter:
     async def troubles(person: Person = asking) -> dict[str, Any]:
         """What is wrong, since when, what to do; those that need a person (`act`) first."""
         numbers, facts, found = await services.health.troubles()
-        shown = [trouble_view(trouble) for trouble in visible(found, person.org, services.founder)]
+        shown = [trouble_view(trouble, services.ledger) for trouble in visible(found, person.org, services.founder)]
         of_node = numbers_view(numbers) if person.org == services.founder else None
         return {"now_s": numbers.now_s, "facts_s": facts.now_s, "troubles": shown, "numbers": of_node}
 
     return router
 
 
-def trouble_view(trouble: Trouble) -> dict[str, Any]:
+def trouble_view(trouble: Trouble, ledger: Ledger) -> dict[str, Any]:
     devices = [
-        {"device": ids.encode_id(ids.DEVICE, item.device), "since_s": item.since_s, "detail": item.detail}
+        {
+            "device": ids.encode_id(ids.DEVICE, item.device),
+            "points": point_names(ledger, item.device),
+            "since_s": item.since_s,
+            "detail": item.detail,
+        }
         for item in trouble.devices[:DEVICES_MAX]
     ]
     return {
@@ -63,6 +70,13 @@ def trouble_view(trouble: Trouble) -> dict[str, Any]:
         "devices_total": len(trouble.devices),
         "devices": devices,
     }
+
+
+def point_names(ledger: Ledger, device: bytes) -> list[str]:
+    """Names of the metering points that a device serves now: what people know it by."""
+    value = ledger.device(device)
+    points = {item.point for item in value.assignments if item.to_s is None} if value is not None else set()
+    return sorted(decode_point(data).name for data in (ledger.get(point_key(point)) for point in points) if data is not None)
 
 
 def numbers_view(numbers: Numbers) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def trouble_lines(trouble: dict[str, Any], now_s: int, show_all: bool) -> Iterat
     yield from wrapped(f"Do: {trouble['do']}", "    ")
     shown = devices if show_all else devices[:DEVICES_SHOWN]
     for item in shown:
-        yield f"    {item['device']}"
+        yield from wrapped("  ".join([item["device"], *item["points"]]), "    ")
         since = since_text(item["since_s"], now_s) if item["since_s"] != trouble["since_s"] else ""
         text = ": ".join(part for part in (since, item["detail"]) if part)
         yield from wrapped(text, "      ")

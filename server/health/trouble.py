@@ -142,10 +142,10 @@ def size_text(size: int) -> str:
 
 
 def build_troubles(memory: Memory, facts: Facts) -> list[Trouble]:
-    """Everything, those that need a person first, each group by how long it lasts."""
+    """Everything: those that need a person first, of these the node's own before those of devices, and then by how long they last."""
     now_s = facts.now_s if memory.before is None else memory.before.now_s  # facts may be old, when a store cannot be read
     found = [*node_troubles(memory, now_s), *_of_quarantine(memory, facts), *_of_devices(facts)]
-    return sorted(found, key=lambda trouble: (not trouble.act, trouble.since_s or facts.now_s, trouble.kind))
+    return sorted(found, key=lambda trouble: (not trouble.act, trouble.org is not None, trouble.since_s or now_s, trouble.kind))
 
 
 def node_troubles(memory: Memory, now_s: int) -> Iterator[Trouble]:

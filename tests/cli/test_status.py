@@ -45,6 +45,9 @@ def test_from_well_to_trouble_and_back(node: Node) -> None:
     found = {trouble["kind"]: trouble for trouble in value["troubles"]}
     assert value["needs_person"] == sum(trouble["act"] for trouble in value["troubles"]) >= 3
     assert [item["device"] for item in found["suspended"]["devices"]] == [text_of(device)]
+    assert found["suspended"]["devices"][0]["points"] == ["status"]
+    assert f"{text_of(device)}  status" in ran.out
+    assert found["device-pending"]["devices"][0]["points"] == []
     assert found["suspended"]["since_s"] <= value["now_s"]
     assert value["messages"]["silent"] == 1
     node.cli("device", "resume", text_of(device), "--reason", "it was a test")
@@ -104,7 +107,9 @@ def test_printable() -> None:
 
 
 def test_many_devices_are_not_all_named() -> None:
-    devices = [{"device": f"mpdev1{number}", "since_s": 900 - number, "detail": "usually every 15 min"} for number in range(8)]
+    devices = [
+        {"device": f"mpdev1{number}", "points": [], "since_s": 900 - number, "detail": "usually every 15 min"} for number in range(8)
+    ]
     trouble = {"kind": "silent", "act": True, "since_s": 892, "what": "Silent.", "do": "Look.", "detail": "", "devices_total": 8}
     value = {
         "now_s": 1000, "troubles": [{**trouble, "devices": devices}], "numbers": None, "unseen": None, "height": 1, "block_time_s": 990,

@@ -210,8 +210,14 @@ def test_people_see_their_own_devices_and_founders_the_node() -> None:
 
 def test_those_that_need_a_person_come_first() -> None:
     found = build_troubles(Memory(), facts(device(1, missing=1), device(2, last_s=NOW_S - 10**5), quarantine=(sample(100),)))
-    assert kinds(found)[0] == "silent"
+    assert kinds(found) == ["silent", "quarantine-100", "missing"]
     assert [trouble.act for trouble in found] == sorted((trouble.act for trouble in found), reverse=True)
+
+
+def test_the_nodes_own_trouble_comes_before_older_trouble_of_devices() -> None:
+    memory = Memory()
+    note(memory, numbers(log_trouble="full"))
+    assert kinds(build_troubles(memory, facts(device(1, last_s=NOW_S - 10**5)))) == ["log-stuck", "silent"]
 
 
 def test_each_device_counts_once() -> None:

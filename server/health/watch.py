@@ -54,7 +54,7 @@ class Watch:
 
     async def troubles(self) -> tuple[Numbers, Facts, list[Trouble]]:
         """Everything that is wrong now."""
-        facts = await self._read(0)
+        facts = await self._read(None)
         numbers = self.numbers()
         return numbers, facts, build_troubles(self._memory, facts)
 
@@ -64,11 +64,11 @@ class Watch:
         numbers = self.numbers()
         return render(numbers, facts, build_troubles(self._memory, facts))
 
-    async def _read(self, age_s: int) -> Facts:
-        """Facts no older than that, or the last ones if a store cannot be read; one reading at a time."""
+    async def _read(self, age_s: int | None) -> Facts:
+        """Facts no older than that (None: of now), or the last ones if a store cannot be read; one reading at a time."""
         async with self._reading:
             now_s = int(self._now_s())
-            if not 0 <= now_s - self._facts.now_s <= age_s:
+            if age_s is None or not 0 <= now_s - self._facts.now_s <= age_s:
                 try:
                     self._facts = await read_facts(self._parts.evidence, self._parts.ledger, self._attestations, now_s)
                     self._memory.unreadable = None

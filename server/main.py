@@ -95,7 +95,7 @@ class Backend:
         if config.broker_url is None:
             self.broker_process = Supervisor("broker", broker_command(config))
         parts = Parts(config, self.ledger, self.evidence, self.mqtt, self.ingest, self.quarantine, anchor, registry, validator.kid,
-                      self.broker_process)  # fmt: skip
+                      self.broker_process, _now_s())  # fmt: skip
         self.watch = Watch(parts, self.attestations)
         api = self._build_api(genesis, registry)
         await self._start(anchor, api)

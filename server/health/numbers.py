@@ -62,6 +62,7 @@ class Parts:
     registry: RegistryStore
     validator_kid: bytes
     broker: Supervisor | None
+    started_s: int
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Numbers:
     """Sizes in bytes, times in UTC seconds; counts are since the start of this process."""
 
     now_s: int
+    started_s: int
     queues: Mapping[str, Queue]
     oldest_unacked_s: int | None  # when the oldest statement that waits for its ack came
     log_trouble: str | None
@@ -122,6 +124,7 @@ def read_numbers(parts: Parts, now_s: int) -> Numbers:
     waiting = evidence._queue
     return Numbers(
         now_s=now_s,
+        started_s=parts.started_s,
         queues=read_queues(parts, 0 if log is None else log.size),
         oldest_unacked_s=waiting[0].admission.arrival.received_s if waiting else None,
         log_trouble=_text(evidence.trouble),

@@ -62,11 +62,13 @@ class Seen:
 
 @dataclass
 class Memory:
-    """What the node looked like before: what held since when, the numbers of a moment ago, and why a store cannot be read."""
+    """What the node looked like before: what held since when, the numbers of a moment ago, why a store cannot be read, and since when
+    devices can reach it (None: they cannot), since silence before that says nothing of them."""
 
     seen: dict[str, Seen] = field(default_factory=dict)
     before: Numbers | None = None
     unreadable: str | None = None
+    listening_s: int | None = 0
 
 
 def note(memory: Memory, numbers: Numbers) -> None:
@@ -81,6 +83,10 @@ def note(memory: Memory, numbers: Numbers) -> None:
     for kind, seen in list(memory.seen.items()):
         if kind not in holds and (kind not in HOLD_S or now_s - seen.last_s > HOLD_S[kind]):
             del memory.seen[kind]
+    if not numbers.broker_connected:
+        memory.listening_s = None
+    elif memory.before is None or not memory.before.broker_connected:
+        memory.listening_s = now_s
     memory.before = numbers
 
 
@@ -144,7 +150,7 @@ def size_text(size: int) -> str:
 def build_troubles(memory: Memory, facts: Facts) -> list[Trouble]:
     """Everything: those that need a person first, of these the node's own before those of devices, and then by how long they last."""
     now_s = facts.now_s if memory.before is None else memory.before.now_s  # facts may be old, when a store cannot be read
-    found = [*node_troubles(memory, now_s), *_of_quarantine(memory, facts), *_of_devices(facts)]
+    found = [*node_troubles(memory, now_s), *_of_quarantine(memory, facts), *_of_devices(memory, facts)]
     return sorted(found, key=lambda trouble: (not trouble.act, trouble.org is not None, trouble.since_s or now_s, trouble.kind))
 
 
@@ -169,14 +175,14 @@ def _trouble(kind: str, advice: Advice, since_s: int | None, detail: str) -> Tro
     return Trouble(kind, advice.act, since_s, advice.what, advice.do, detail)
 
 
-def _of_devices(facts: Facts) -> Iterator[Trouble]:
+def _of_devices(memory: Memory, facts: Facts) -> Iterator[Trouble]:
     """One trouble for each kind and organization, with its devices, the longest first."""
     groups: dict[tuple[bytes, str], list[Affected]] = {}
     for pending in facts.pending:
         groups.setdefault((pending.org, "device-pending"), []).append(Affected(pending.device, pending.since_s, ""))
     for device in facts.devices:
         if device.status != REVOKED:
-            for kind, since_s, detail in device_troubles(device, facts.now_s):
+            for kind, since_s, detail in device_troubles(device, facts.now_s, memory.listening_s):
                 groups.setdefault((device.org, kind), []).append(Affected(device.device, since_s, detail))
     for (org, kind), affected in groups.items():
         advice = DEVICES.get(kind) or NODE[kind]
@@ -184,16 +190,12 @@ def _of_devices(facts: Facts) -> Iterator[Trouble]:
         yield Trouble(kind, advice.act, affected[0].since_s, advice.what, advice.do, "", org, tuple(affected))
 
 
-def device_troubles(device: DeviceFacts, now_s: int) -> Iterator[tuple[str, int | None, str]]:
-    """(kind, since, detail) of one device."""
+def device_troubles(device: DeviceFacts, now_s: int, listening_s: int | None) -> Iterator[tuple[str, int | None, str]]:
+    """(kind, since, detail) of one device. `listening_s`: since when it can reach this node, None if it cannot."""
     if device.status == SUSPENDED:
         yield "suspended", device.suspended_s, ""
-    elif device.last_s is None:
-        if now_s - device.enrolled_s >= NEVER_HEARD_S:
-            yield "never-heard", device.enrolled_s, ""
-    elif now_s - device.last_s > silent_after_s(device):
-        usual = f"usually every {span_text(device.interval_s)}" if device.interval_s else "it sent only once"
-        yield "silent", device.last_s, usual
+    elif listening_s is not None:
+        yield from _silence(device, now_s, listening_s)
     if device.missing:
         yield "missing", None, f"{device.missing} readings"
     for kind, (detail, since_s) in device.conditions.items():
@@ -201,6 +203,14 @@ def device_troubles(device: DeviceFacts, now_s: int) -> Iterator[tuple[str, int 
     for event in device.events:
         if event.kind not in device.conditions and event.kind in KINDS:
             yield event.kind, event.last_s, f"{event.detail}" + (f" (and {event.count - 1} more in a day)" if event.count > 1 else "")
+
+
+def _silence(device: DeviceFacts, now_s: int, listening_s: int) -> Iterator[tuple[str, int | None, str]]:
+    if device.last_s is None:
+        if now_s - max(device.enrolled_s, listening_s) >= NEVER_HEARD_S:
+            yield "never-heard", device.enrolled_s, ""
+    elif now_s - max(device.last_s, listening_s) > silent_after_s(device):
+        yield "silent", device.last_s, f"usually every {span_text(device.interval_s)}" if device.interval_s else "it sent only once"
 
 
 def silent_after_s(device: DeviceFacts) -> int:
@@ -223,11 +233,11 @@ def visible(troubles: Iterable[Trouble], org: bytes, founder: bytes) -> list[Tro
     return [trouble for trouble in troubles if trouble.org == org or (trouble.org is None and org == founder)]
 
 
-def counts_of(facts: Facts) -> Mapping[str, int]:
+def counts_of(memory: Memory, facts: Facts) -> Mapping[str, int]:
     """How many devices are how; each once."""
     found = dict.fromkeys(("live", "silent", "never_heard", "suspended", "revoked"), 0)
     for device in facts.devices:
-        kinds = {kind for kind, _, _ in device_troubles(device, facts.now_s)}
+        kinds = {kind for kind, _, _ in device_troubles(device, facts.now_s, memory.listening_s)}
         if device.status == LIVE:
             name = "silent" if "silent" in kinds else "never_heard" if device.last_s is None else "live"
         else:

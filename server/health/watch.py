@@ -62,7 +62,7 @@ class Watch:
         """Prometheus text; what is read from stores may be a minute old."""
         facts = await self._read(FACTS_AGE_S)
         numbers = self.numbers()
-        return render(numbers, facts, build_troubles(self._memory, facts))
+        return render(numbers, facts, self._memory)
 
     async def _read(self, age_s: int | None) -> Facts:
         """Facts no older than that (None: of now), or the last ones if a store cannot be read; one reading at a time."""

@@ -16,9 +16,12 @@ from tests.evidence.fleet import FIRMWARE, Device, evidence_of
 
 
 def watch_of(world: World, ahead_s: int = 0) -> Watch:
-    """A watch beside the backend's own, with a clock of its own."""
+    """A watch beside the backend's own, that began now, with a clock that then is ahead."""
     own = world.backend.watch
-    return Watch(own._parts, world.backend.attestations, lambda: time.time() + ahead_s)
+    watch = Watch(own._parts, world.backend.attestations)
+    watch.numbers()
+    watch._now_s = lambda: time.time() + ahead_s
+    return watch
 
 
 async def device_of(world: World, name: str = "facts") -> Device:
@@ -35,8 +38,9 @@ async def kinds_of(world: World, ahead_s: int = 0) -> list[str]:
     return [trouble.kind for trouble in found if trouble.devices]
 
 
-def test_a_device_from_its_enrolment_to_its_silence(play: Any) -> None:  # noqa: F811
+def test_a_device_from_its_enrolment_to_its_silence(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     async def story(world: World) -> None:
+        monkeypatch.setattr(type(world.backend.mqtt), "connected", True)
         device = await device_of(world)
         assert await kinds_of(world) == []
         assert await kinds_of(world, 3700) == ["never-heard"]

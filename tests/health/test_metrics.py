@@ -8,7 +8,7 @@ import pytest
 from server.health.facts import Pending, Quarantined
 from server.health.metrics import Metric, render
 from server.health.numbers import Queue
-from server.health.trouble import Memory, build_troubles
+from server.health.trouble import Memory
 from tests.health.makers import FOUNDER, NOW_S, QUIET, device, facts, numbers
 
 LINE = re.compile(r'([a-z_]+)(?:\{([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"\})? (-?[0-9]+(?:\.[0-9]+)?)')
@@ -40,7 +40,7 @@ def parsed(text: str) -> dict[str, dict[str, float]]:
 
 def shown(now: Any = QUIET, known: Any = None) -> dict[str, dict[str, float]]:
     known = known or facts()
-    return parsed(render(now, known, build_troubles(Memory(), known)))
+    return parsed(render(now, known, Memory()))
 
 
 def test_a_quiet_node() -> None:
@@ -53,6 +53,7 @@ def test_a_quiet_node() -> None:
     assert found["meterproof_troubles"] == {"act": 0, "watch": 0}
     assert found["process_resident_memory_bytes"] == {"": 70 << 20}
     assert found["process_cpu_seconds_total"] == {"": 1.5}
+    assert found["process_start_time_seconds"] == {"": NOW_S - 10_000}
 
 
 @pytest.mark.parametrize(
@@ -107,8 +108,8 @@ def test_nothing_from_outside_becomes_a_label() -> None:
     """A thousand devices and topics add no series."""
     many = facts(*[device(number, last_s=NOW_S - 10**5) for number in range(200)])
     quarantine = (Quarantined(100, 3, 300, NOW_S - 50, NOW_S, 'evil"} 1\nmeterproof_up 1', "mpdev1"),)
-    text = render(QUIET, facts(*many.devices, quarantine=quarantine), build_troubles(Memory(), many))
-    assert len(text.splitlines()) == len(render(QUIET, facts(), []).splitlines())
+    text = render(QUIET, facts(*many.devices, quarantine=quarantine), Memory())
+    assert len(text.splitlines()) == len(render(QUIET, facts(), Memory()).splitlines())
     assert "evil" not in text and "mpdev1" not in text and "mporg1" not in text
 
 
@@ -117,4 +118,4 @@ def test_label_values_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     odd = Metric("meterproof_odd", "gauge", "Odd.", (({"label": 'a"b\\c\nd'}, 1),))
     monkeypatch.setattr(metrics, "_of_queues", lambda _: [odd])
-    assert 'meterproof_odd{label="a\\"b\\\\c\\nd"} 1' in render(QUIET, facts(), [])
+    assert 'meterproof_odd{label="a\\"b\\\\c\\nd"} 1' in render(QUIET, facts(), Memory())

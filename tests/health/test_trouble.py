@@ -149,8 +149,8 @@ def test_a_full_quarantine() -> None:
 # --- devices
 
 
-def of(**changes: Any) -> list[tuple[str, int | None, str]]:
-    return list(device_troubles(device(**changes), NOW_S))
+def of(listening_s: int | None = 0, **changes: Any) -> list[tuple[str, int | None, str]]:
+    return list(device_troubles(device(**changes), NOW_S, listening_s))
 
 
 def test_a_device_that_is_well() -> None:
@@ -167,6 +167,26 @@ def test_silence_is_judged_by_the_devices_own_interval(interval_s: int | None, a
 def test_a_device_that_was_never_heard() -> None:
     assert of(last_s=None, enrolled_s=NOW_S - 3599) == []
     assert of(last_s=None, enrolled_s=NOW_S - 3600) == [("never-heard", NOW_S - 3600, "")]
+
+
+def test_silence_before_the_node_could_hear_says_nothing() -> None:
+    assert of(NOW_S - 2700, last_s=NOW_S - 10**6) == []
+    assert of(NOW_S - 2701, last_s=NOW_S - 10**6)[0][:2] == ("silent", NOW_S - 10**6)
+    assert of(NOW_S - 3599, last_s=None) == []
+    assert of(NOW_S - 3600, last_s=None)[0][0] == "never-heard"
+    assert of(None, last_s=NOW_S - 10**6) == [] == of(None, last_s=None)
+
+
+def test_since_when_the_node_listens() -> None:
+    memory = Memory()
+    note(memory, numbers(0))
+    note(memory, numbers(5))
+    assert memory.listening_s == NOW_S
+    note(memory, numbers(10, broker_connected=False))
+    assert memory.listening_s is None
+    note(memory, numbers(15))
+    note(memory, numbers(20))
+    assert memory.listening_s == NOW_S + 15
 
 
 def test_a_suspended_device_is_not_silent() -> None:
@@ -216,13 +236,13 @@ def test_those_that_need_a_person_come_first() -> None:
 
 def test_the_nodes_own_trouble_comes_before_older_trouble_of_devices() -> None:
     memory = Memory()
-    note(memory, numbers(log_trouble="full"))
+    note(memory, numbers(-10_000, log_trouble="full"))
     assert kinds(build_troubles(memory, facts(device(1, last_s=NOW_S - 10**5)))) == ["log-stuck", "silent"]
 
 
 def test_each_device_counts_once() -> None:
     some = [device(1), device(2, last_s=NOW_S - 10**5), device(3, last_s=None), device(4, status=SUSPENDED), device(5, status=REVOKED)]
-    assert counts_of(facts(*some)) == {"live": 1, "silent": 1, "never_heard": 1, "suspended": 1, "revoked": 1}
+    assert counts_of(Memory(), facts(*some)) == {"live": 1, "silent": 1, "never_heard": 1, "suspended": 1, "revoked": 1}
 
 
 # --- words

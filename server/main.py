@@ -41,6 +41,7 @@ from shared import ids
 from shared.errors import MeterproofError
 
 BROKER_WAIT_S = 10.0
+SWITCH_S = 0.0005
 _LOG = logging.getLogger("meterproof.main")
 
 
@@ -180,6 +181,8 @@ class Backend:
 
 async def serve(config: Config) -> None:
     """Runs a backend until SIGTERM or SIGINT. Raises the typed error of the part that failed."""
+    # Stores and tiles are written in threads. While messages flood in, this one is never idle, and each hand-over waits for this long.
+    sys.setswitchinterval(SWITCH_S)
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

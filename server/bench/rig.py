@@ -104,6 +104,11 @@ class Rig:
         with sqlite3.connect(f"file:{self.home / 'evidence.sqlite'}?mode=ro", uri=True) as database:
             return int(database.execute("SELECT size FROM head").fetchone()[0])
 
+    def quarantined(self) -> int:
+        """Samples kept of what was not let in."""
+        with sqlite3.connect(f"file:{self.home / 'evidence.sqlite'}?mode=ro", uri=True) as database:
+            return int(database.execute("SELECT count(*) FROM quarantine").fetchone()[0])
+
     def delays_ms(self, report: Report, readings: int) -> list[int]:
         """From each bundle's first publication to the signed checkpoint that covers it."""
         with sqlite3.connect(f"file:{self.home / 'evidence.sqlite'}?mode=ro", uri=True) as database:

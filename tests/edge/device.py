@@ -38,6 +38,8 @@ class Device:
         self.status: dict[str, str] = {}
         self.output: list[str] = []
         self.arguments: list[str] = []
+        self.entry = ["-m", "edge.main"]
+        self.heap = HEAP
         self.config: dict[str, object] = {
             "org": ORG,
             "device_dir": str(folder),
@@ -60,10 +62,10 @@ class Device:
         path = self.folder / "config.json"
         path.write_text(json.dumps(self.config))
         if self.interpreter == "micropython":
-            command = [binary(), "-X", f"heapsize={HEAP}", "-m", "edge.main", str(path), *self.arguments]
+            command = [binary(), "-X", f"heapsize={self.heap}", *self.entry, str(path), *self.arguments]
             env = {"MICROPYPATH": f"{self.image}:.frozen"}
         else:
-            command = [sys.executable, "-m", "edge.main", str(path), *self.arguments]
+            command = [sys.executable, *self.entry, str(path), *self.arguments]
             env = {"PYTHONPATH": str(self.image), "PYTHONDONTWRITEBYTECODE": "1"}
         self.process = await asyncio.create_subprocess_exec(
             *command, env=env, cwd=self.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

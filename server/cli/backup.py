@@ -97,7 +97,7 @@ def restore(backup: Path, home: Path, genesis: bytes | None, as_json: bool) -> N
 
 @click.command("confirm-head", epilog=EXIT_HELP)
 @click.argument("home", type=FOLDER)
-@click.argument("heads", type=FILE, nargs=-1, required=True)
+@click.argument("heads", type=FILE, nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def confirm_head(home: Path, heads: tuple[Path, ...], as_json: bool) -> None:
     """Let the restored home HOME sign again, if what others have seen of its logs ends where it ends.
@@ -110,7 +110,7 @@ def confirm_head(home: Path, heads: tuple[Path, ...], as_json: bool) -> None:
     (http://NODE/evidence-log/checkpoint, http://NODE/ledger-log/checkpoint), an evidence file, or an ack as a device got it. Show all you
     can get, from others, not from the backup: one larger than the copy, or of another history, is refused, and for each log one of
     exactly the copy's size is needed. That nobody holds a larger one is your word: the node's key is yours, and so is the second history
-    if it is wrong.
+    if it is wrong. Heads that the settings keep on another disk (heads.directory) are looked at without being named.
 
     \b
     If a larger head exists, the copy is too old:

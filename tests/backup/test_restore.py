@@ -11,11 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from server.backup import restore
+from server.backup.agree import agree
+from server.backup.make import make_backup
 from server.backup.manifest import BYTES_MAX, FileEntry
 from server.backup.restore import open_backup, restore_backup
+from server.cli import main
+from server.config import load_config
 from server.fsck import fsck
+from server.main import Backend
 from shared.errors import DecodeError, MeterproofError, RuleError, Unavailable, VerifyError
-from tests.backup.homes import Site, copy_of, manifest_of, relist, size_of, write_manifest
+from tests.backup.homes import MADE_S, Site, copy_of, manifest_of, relist, size_of, write_manifest
+from tests.cli.running import free_port
 from tests.evidence.fleet import key_of
 
 SECRETS = ("admin.key", "node.key", "validator.key")
@@ -274,3 +280,24 @@ def test_room_is_looked_for_before_anything_is_written(site: Site, tmp_path: Pat
     with pytest.raises(Unavailable, match="are free"):
         restored(site.half, tmp_path / "home")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_without_a_statement_or_a_block(tmp_path: Path) -> None:
+    """Served once, and nothing came: both logs are empty."""
+    home = tmp_path / "home"
+    ports = ("--http-port", str(free_port()), "--broker-port", str(free_port()))
+    assert main(["init", str(home), "--org", "Nobody yet", *ports]) == 0
+
+    async def serve(place: Path) -> int:
+        async with Backend(load_config(place)) as backend:
+            return int(backend.evidence.head.size + backend.ledger.log_size)
+
+    assert asyncio.run(serve(home)) == 0
+    made = make_backup(home, tmp_path / "backup", True, MADE_S)
+    assert (made.evidence_size, made.ledger_size, made.manifest.ledger) == (0, 0, None)
+    again = restored(tmp_path / "backup", tmp_path / "again")
+    assert asyncio.run(fsck(again)).ok
+    with pytest.raises(VerifyError, match="273"):
+        asyncio.run(serve(again))
+    agree(load_config(again), [])
+    assert asyncio.run(serve(again)) == 0

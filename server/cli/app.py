@@ -12,6 +12,7 @@ import click
 from shared.errors import MeterproofError
 
 from .groups import EXIT_HELP, Group
+from .words import printable
 
 EXIT_CODES = {1: 2, 2: 1, 3: 1, 4: 4}
 EXIT_USAGE = 2
@@ -90,4 +91,4 @@ def run(arguments: Sequence[str]) -> int:
 def say(code: int | None, family: str, message: str, as_json: bool) -> None:
     """An error for people, or for programs: on stderr both, since stdout is for what was asked for."""
     values = {"error": {"code": code, "family": family, "message": message}}
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else f"Error: {message}", err=True)
+    click.echo(printable(json.dumps(values, ensure_ascii=False) if as_json else f"Error: {message}"), err=True)

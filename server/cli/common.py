@@ -136,7 +136,7 @@ class Session:
 
     def emit(self, data: Any, text: str) -> None:
         """`data` with --json, else `text`."""
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else printable(text))
+        click.echo(printable(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else text))
 
 
 def check_receipt(receipt: dict[str, Any]) -> dict[str, Any]:

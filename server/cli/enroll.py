@@ -18,6 +18,7 @@ from .common import DEVICE, POINT, Session, columns, session_options
 from .device import TimeType, time_text
 from .evidence_text import evidence_json, evidence_text, firmware_known, open_row, tables_of
 from .groups import EXIT_HELP
+from .words import printable
 
 
 class AssignType(click.ParamType[tuple[int, bytes]]):
@@ -90,7 +91,7 @@ def enroll(
     evidence = open_row(row)
     points = points_of(evidence, point, assigned)
     if not session.as_json:
-        click.echo(evidence_text(session, row, evidence))
+        click.echo(printable(evidence_text(session, row, evidence)))
     if not allow_unknown_firmware and not firmware_known(session, evidence.firmware):
         raise VerifyError(252, "the firmware is not on the ledger: `meterproof firmware add`, or --allow-unknown-firmware")
     if fingerprint is None and not yes:

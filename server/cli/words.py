@@ -13,8 +13,13 @@ def wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text with everything but newlines and what can be seen written as an escape."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\u{ord(letter):04x}" for letter in text)
+    """The text with everything but newlines and what can be seen written as JSON writes it escaped, so that JSON stays the same JSON."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -12,8 +12,9 @@ import aiomqtt
 
 from server.cli.review import status_text
 from server.cli.words import printable
+from shared import channel
 from tests.cli.running import Node, text_of
-from tests.cli.test_refusals import enrolled
+from tests.cli.test_refusals import enrolled, know_firmware
 
 
 def test_from_well_to_trouble_and_back(node: Node) -> None:
@@ -100,10 +101,30 @@ def test_what_strangers_send_never_reaches_the_terminal(node: Node) -> None:
         ran = node.cli(*command, code=3 if command == ("status",) else 0)
         assert "\x1b" not in ran.out
         assert "\\u001b[2J" in ran.out
+        assert "\x1b" not in node.cli(*command, "--json", code=3 if command == ("status",) else 0).out
+
+
+def test_nor_what_a_device_says_of_its_meter(node: Node) -> None:
+    know_firmware(node)
+    device = node.new_device("rude")
+    device.table = channel.encode_table(channel.decode_table(device.table)._replace(make="Acme\x1b[2J\u202e"))
+    node.attest(device)
+    point = node.json("point", "create", "rude")["point"]
+    for command in (("show-evidence", text_of(device)), ("enroll", text_of(device), "--point", point, "--yes")):
+        ran = node.cli("device", *command)
+        assert "\x1b" not in ran.out and "\u202e" not in ran.out
+        assert "Acme\\u001b[2J\\u202e" in ran.out
 
 
 def test_printable() -> None:
     assert printable("a\tb\x1b\u202e\nü…") == "a\\u0009b\\u001b\\u202e\nü…"
+
+
+def test_printable_json_is_the_same_json() -> None:
+    value = {"a\x9b": "\u202e\U000e0001\U0001f600 \x7f \ud800 ü\n"}
+    shown = printable(json.dumps(value, ensure_ascii=False, indent=2))
+    assert json.loads(shown) == value
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
 
 
 def test_many_devices_are_not_all_named() -> None:

@@ -97,14 +97,16 @@ class Checks(Disk):
                 return
 
     def check_chains(self) -> None:
-        """Each statement follows one that is logged or named lost, or the log says that it does not."""
+        """Each statement follows one that is logged or named lost, or the log says that it does not. Of losses that a device has joined,
+        only the last identity is named; the others are by their sequences."""
         broken = {
             (row[0], row[1]) for row in self._query("evidence.sqlite", "SELECT device, detail FROM findings WHERE kind = 'chain-break'")
         }
         for id_, device in self.devices.items():
             known = self.known.get(id_, Known())
+            named = {s.identity for s in device.sealed if s.kind == "readings" and known.lost.covers(s.first_seq, s.first_seq + s.count)}
             for place, (identity, previous, kind) in enumerate(known.statements):
-                if previous is None or previous in self.identities or previous in known.lost_identities:
+                if previous is None or previous in self.identities or previous in known.lost_identities | named:
                     continue
                 if (id_, f"after {previous.hex()}") not in broken:
                     where = f"{kind} {identity.hex()[:8]} ({place}) follows {previous.hex()[:8]}"

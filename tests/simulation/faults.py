@@ -1,6 +1,7 @@
 """Every kind of trouble the simulation makes, counted, and the trace of what happened. In: names, lines. Out: counts, one hash."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from hashlib import sha256
 
 KINDS = {
@@ -45,6 +46,11 @@ KINDS = {
     "misrouted": "the broker delivers a message under another device's topic",
 }
 TAIL = 60
+STEPS_AT_ONCE_MAX = 20_000
+
+
+class RunsInCircles(BaseException):
+    """Step after step and no time passes: something is done again and again."""
 
 
 class Trace:
@@ -54,13 +60,21 @@ class Trace:
         self._hash = sha256()
         self._echo = echo
         self.steps = 0
+        self._moved_s, self._moved_step = -1.0, 0
         self.now_s = lambda: 0.0
+        self.on_circles: Callable[[str], None] = lambda text: None
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.counts: Counter[str] = Counter()
 
     def note(self, what: str, text: str = "") -> None:
         """One step."""
         self.steps += 1
+        if self.now_s() != self._moved_s:
+            self._moved_s, self._moved_step = self.now_s(), self.steps
+        if self.steps - self._moved_step > STEPS_AT_ONCE_MAX:
+            self._moved_step = self.steps
+            self.on_circles(f"{STEPS_AT_ONCE_MAX} steps at second {self._moved_s:.4f}, the last: {what} {text}")
+            raise RunsInCircles
         line = f"{self.steps:6} {self.now_s():13.4f} {what:18} {text}"
         self._hash.update(line.encode() + b"\n")
         self.tail.append(line)

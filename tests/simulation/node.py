@@ -64,6 +64,7 @@ class Node:
         self._crashed: asyncio.Event | None = None
         self._stop_asked: asyncio.Event | None = None
         self._deaths = 0
+        self._begun = False
         self.genesis = self._build_genesis()
 
     def _build_genesis(self) -> bytes:
@@ -142,13 +143,13 @@ class Node:
     async def _live(self) -> None:
         config = Config(self._store.home, CHAIN, ORG, ORIGIN, broker_url="mqtt://broker")
         async with Backend(config) as backend:
-            self.backend = backend
+            self.backend, self._begun = backend, True
             self._trace.note("backend runs", f"log {backend.evidence.head.size} height {backend.ledger.height}")
             await asyncio.Event().wait()
 
     async def check_home(self) -> None:
-        """fsck of what lies there now, while nobody writes."""
-        if not (self._store.home / "ledger.sqlite").exists():
+        """fsck of what lies there now, while nobody writes; a home whose first start was cut short holds nothing yet."""
+        if not self._begun:
             return
         calm, full = self._store.calm, self._store.full
         self._store.calm, self._store.full = True, False

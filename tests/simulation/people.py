@@ -149,11 +149,14 @@ class Liar:
         self._send(self.builder.gap((max(self.builder.next_seq - 4, 0), 1 + self._rng.randrange(10), None, 1)))
 
     def forge(self, victim: SimDevice) -> None:
-        """In another device's name, with this key."""
+        """In another device's name, with this key; or as if with the device's own."""
         forged = Builder("forger", firmware=FIRMWARE)
         forged.id = victim.id or forged.id
         forged.next_seq = self._rng.randrange(1000)
-        self._broker.inject(forged.topic("bundle", ORG), forged.readings(3).envelope)
+        envelope = forged.readings(3).envelope
+        if victim.kid and self._rng.random() < 0.5:
+            envelope = envelope.replace(forged.key.kid, victim.kid)
+        self._broker.inject(forged.topic("bundle", ORG), envelope)
 
 
 def stranger_shouts(rng: random.Random, broker: Broker) -> None:

@@ -4,14 +4,13 @@ A run has three acts: trouble for the hours the plan says; calm, in which everyt
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tests.simulation.loop import StandsStill, VirtualLoop
 from tests.simulation.network import Broker, client_of
 from tests.simulation.node import CHAIN, FIRMWARE, ORG, ORIGIN, NoApi, Node
 from tests.simulation.people import Liar, Person
-from tests.simulation.plan import draw_plan
+from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.seams import EPOCH_S, HOST, world
 from tests.simulation.store import Store
 
@@ -51,14 +50,14 @@ class Result:
 class Simulation:
     """All parts of one run; a test may change them before `run`."""
 
-    def __init__(self, seed: int, folder: Path, hours: float | None = None, echo: bool = False) -> None:
+    def __init__(self, seed: int, folder: Path, hours: float | None = None, echo: bool = False, plan: Plan | None = None) -> None:
         self.seed = seed
         rng = random.Random(seed)
 
         def derive() -> random.Random:
             return random.Random(rng.getrandbits(64))
 
-        self.plan = draw_plan(derive(), hours)
+        self.plan = plan or draw_plan(derive(), hours)
         self.trace = Trace(echo)
         self.loop = VirtualLoop(derive())
         self.trace.now_s = self.loop.time
@@ -80,6 +79,7 @@ class Simulation:
         self._wire()
 
     def _wire(self) -> None:
+        self.trace.on_circles = self.fail
         self.store.on_commit = self._on_commit
         self.broker.on_answer = self.checks.on_answer
         self.node.on_violation = self.fail
@@ -311,16 +311,12 @@ class Simulation:
         )
 
 
-def run_seed(
-    seed: int, hours: float | None = None, echo: bool = False, prepare: Callable[[Simulation], contextlib.ExitStack | None] | None = None
-) -> Result:
-    """One seed from beginning to end, in a folder that is gone afterwards. `hours` of trouble, if not as many as the seed wants;
-    `prepare` may change the simulation, and gives back what undoes it."""
+def run_seed(seed: int, hours: float | None = None, echo: bool = False, plan: Plan | None = None) -> Result:
+    """One seed from beginning to end, in a folder that is gone afterwards. `hours` of trouble, if not as many as the seed wants; or all
+    of another plan."""
     base = "/dev/shm" if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="meterproof-sim-", dir=base))
     try:
-        simulation = Simulation(seed, folder, hours, echo)
-        with (prepare(simulation) if prepare is not None else None) or contextlib.nullcontext():
-            return simulation.run()
+        return Simulation(seed, folder, hours, echo, plan).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

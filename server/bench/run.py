@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from server.bench import device, large, pipeline, primitives, proofs, verifier
+from server.bench import device, large, ledger_scale, pipeline, primitives, proofs, verifier
 from server.bench.picture import build_picture
 from server.bench.primitives import Primitives
 from server.bench.report import explained, report
@@ -42,11 +42,12 @@ class Section:
 
 PRIMITIVES = Section("bare primitives", primitives.IDS, lambda folder, scale, found: primitives.rows(found))
 BACKEND = Section("the backend", pipeline.IDS, pipeline.measure)
+LEDGER = Section("a large ledger", ledger_scale.IDS, ledger_scale.measure)
 PROOFS = Section("Merkle trees", proofs.IDS, proofs.measure)
 LARGE = Section("large logs", large.IDS, large.measure)
 VERIFIER = Section("the verifier", verifier.IDS, lambda folder, scale, found: verifier.measure(folder, scale), BACKEND)
 DEVICE = Section("the firmware in MicroPython", device.IDS, lambda folder, scale, found: device.measure(folder, scale))
-SECTIONS = (PRIMITIVES, BACKEND, PROOFS, LARGE, VERIFIER, DEVICE)
+SECTIONS = (PRIMITIVES, BACKEND, LEDGER, PROOFS, LARGE, VERIFIER, DEVICE)
 ALL_IDS = tuple(name for section in SECTIONS for name in section.ids)
 
 

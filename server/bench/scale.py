@@ -13,6 +13,7 @@ class Scale:
     transactions: int
     leaves: int
     log_entries: int
+    ledger_txs: int
     runs: int  # of a program
     sign_repeats: int
     journal_bundles: int
@@ -20,5 +21,5 @@ class Scale:
     large_statements: int  # at 60 readings each: ten million readings
 
 
-FULL = Scale(5, 1024, 10_000, 2000, 1_000_000, 262_144, 9, 41, 200, 10_000_000, 166_667)
-QUICK = Scale(1, 128, 300, 300, 1_000_000, 8_192, 1, 5, 30, 100_000, 2_000)
+FULL = Scale(5, 1024, 10_000, 2000, 1_000_000, 262_144, 1_000_000, 9, 41, 200, 10_000_000, 166_667)
+QUICK = Scale(1, 128, 300, 300, 1_000_000, 8_192, 20_000, 1, 5, 30, 100_000, 2_000)

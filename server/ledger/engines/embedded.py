@@ -23,20 +23,18 @@ from ..file import LedgerReader
 from ..genesis import Genesis, decode_genesis
 from ..publish import ROUND_ENTRIES_MAX, Publisher, TilePublisher
 from ..query import LedgerQueries
-from ..rules import FATAL, Outcome
+from ..rules import FATAL
 from ..transactions import Signing, Tx
 from ..write import MIGRATIONS, upgrading, writing
+from .waiting import Waiting, answer, fail, take
 
 BLOCK_INTERVAL_S = 0.05
-BLOCK_TXS = 200  # more wait for the next block: applying them holds up the event loop
+BLOCK_TXS = 400  # more wait for the next block: applying them holds up the event loop, some 30 ms
 BLOCK_BYTES = 4 << 20
 WAITING_MAX = 4000
 CHECKED_VALUES_MAX = 20_000
 PUBLISH_RETRY_S = 1.0
 EDDSA = -8
-
-
-Waiting = tuple[Tx, asyncio.Future[Receipt]]
 
 
 class EmbeddedLedger(LedgerQueries):
@@ -109,7 +107,7 @@ class EmbeddedLedger(LedgerQueries):
                 group.create_task(self._publish(), name="ledger-publish")
         finally:
             self._ended.set()
-            _fail(self._in_block + self._waiting, Unavailable(400, "the ledger was closed"))
+            fail(self._in_block + self._waiting, Unavailable(400, "the ledger was closed"))
 
     async def close(self) -> None:
         """Commits and publishes what waits, then closes the files."""
@@ -117,7 +115,7 @@ class EmbeddedLedger(LedgerQueries):
         self._wake.set()
         if self._running:
             await self._ended.wait()
-        _fail(self._waiting, Unavailable(400, "the ledger was closed"))
+        fail(self._waiting, Unavailable(400, "the ledger was closed"))
         await self._writer.close()
         self._reader.close()
         await self._conn.close()
@@ -135,18 +133,18 @@ class EmbeddedLedger(LedgerQueries):
 
     async def _make_block(self) -> None:
         """One block of what waits: staged, written with its checkpoint in one transaction, then answered."""
-        self._in_block = self._take()
+        self._in_block, self._waiting = take(self._waiting, BLOCK_TXS, BLOCK_BYTES)
         try:
             staged = await self._commit_block([tx for tx, _ in self._in_block])
         except Unavailable as error:
             refused, self._in_block, self._waiting = self._in_block + self._waiting, [], []
             self._core.reset_check()
-            _fail(refused, error)
+            fail(refused, error)
             return
         answered, self._in_block = self._in_block, []
         self._settle_check(any(outcome.error for outcome in staged.outcomes))
         for waiting, outcome in zip(answered, staged.outcomes, strict=True):
-            _answer(waiting, outcome)
+            answer(waiting, outcome)
         self._committed.set()
 
     async def _commit_block(self, txs: list[Tx]) -> Staged:
@@ -175,16 +173,6 @@ class EmbeddedLedger(LedgerQueries):
             self._doubtful = None
         return kept
 
-    def _take(self) -> list[Waiting]:
-        count = total = 0
-        for tx, _ in self._waiting[:BLOCK_TXS]:
-            total += len(tx.data)
-            if count and total > BLOCK_BYTES:
-                break
-            count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
-
     def _settle_check(self, surprised: bool) -> None:
         """The check state begins again on the committed one when nobody waits, when it has grown large, or when a block went otherwise."""
         if self._waiting and not surprised and len(self._core.check_state.changes) < CHECKED_VALUES_MAX:
@@ -196,7 +184,7 @@ class EmbeddedLedger(LedgerQueries):
                 self._core.recheck(tx)
                 self._waiting.append((tx, future))
             except MeterproofError as error:
-                _fail([(tx, future)], error)
+                fail([(tx, future)], error)
                 if error.code in FATAL:
                     raise
 
@@ -244,22 +232,6 @@ class EmbeddedLedger(LedgerQueries):
 
 def _wall_clock_s() -> int:
     return int(time.time())
-
-
-def _answer(waiting: Waiting, outcome: Outcome) -> None:
-    future = waiting[1]
-    if future.done():  # the caller went away
-        return
-    if outcome.error is None:
-        future.set_result(outcome.receipt)
-    else:
-        future.set_exception(outcome.error)
-
-
-def _fail(waiting: list[Waiting], error: Exception) -> None:
-    for _, future in waiting:
-        if not future.done():
-            future.set_exception(error)
 
 
 async def _begin(conn: aiosqlite.Connection, reader: LedgerReader, genesis: Genesis) -> Head:

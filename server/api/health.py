@@ -12,7 +12,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from server.health import metrics as exposition
-from server.health.numbers import Numbers
 from server.health.trouble import Trouble, visible
 from server.ledger.values import decode_point
 from shared import ids
@@ -43,9 +42,15 @@ def build_router(services: Services) -> APIRouter:
     async def troubles(person: Person = asking) -> dict[str, Any]:
         """What is wrong, since when, what to do; those that need a person (`act`) first."""
         numbers, facts, found = await services.health.troubles()
-        shown = [trouble_view(trouble, services.ledger) for trouble in visible(found, person.org, services.founder)]
-        of_node = numbers_view(numbers) if person.org == services.founder else None
-        return {"now_s": numbers.now_s, "facts_s": facts.now_s, "troubles": shown, "numbers": of_node}
+        of_node = person.org == services.founder
+        return {
+            "now_s": numbers.now_s,
+            "facts_s": facts.now_s,
+            "troubles": [trouble_view(trouble, services.ledger) for trouble in visible(found, person.org, services.founder)],
+            "devices": services.health.counts(facts, person.org),
+            "quarantine": [asdict(row) for row in facts.quarantine] if of_node else None,
+            "numbers": asdict(numbers) if of_node else None,
+        }
 
     return router
 
@@ -77,7 +82,3 @@ def point_names(ledger: Ledger, device: bytes) -> list[str]:
     value = ledger.device(device)
     points = {item.point for item in value.assignments if item.to_s is None} if value is not None else set()
     return sorted(decode_point(data).name for data in (ledger.get(point_key(point)) for point in points) if data is not None)
-
-
-def numbers_view(numbers: Numbers) -> dict[str, Any]:
-    return asdict(numbers)

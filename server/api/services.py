@@ -3,7 +3,7 @@
 In and out: types only. Never any behaviour.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +46,7 @@ class Health(Protocol):
 
     async def troubles(self) -> tuple[Numbers, Facts, list[Trouble]]: ...
     async def metrics(self) -> str: ...
+    def counts(self, facts: Facts, org: bytes, /) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def status(session: Session, show_all: bool) -> int:
 
     People see their own organization's devices; of the node itself, people of its founding organization see what is wrong.
     """
-    value = {**session.client.get_json("/v1/status"), "numbers": None, "unseen": None}
+    value = {**session.client.get_json("/v1/status"), "numbers": None, "quarantine": None, "devices": None, "unseen": None}
     try:
         value |= session.get_allowed_json("/v1/troubles")
     except Unavailable as error:
@@ -150,23 +150,36 @@ def number_lines(value: dict[str, Any]) -> Iterator[str]:
         ("broker", broker + starts),
         ("messages", listed(value["messages"])),
     ]
+    if value["devices"] is not None:
+        lines.append(("devices", listed({name.replace("_", " "): count for name, count in value["devices"].items()}, "none enrolled")))
     if value["numbers"] is not None:
-        lines += of_node(value["numbers"])
+        lines += of_node(value["numbers"], value["quarantine"])
     lines.append(("running for", ago_text(value["uptime_s"]).removesuffix(" ago")))
     for name, text in lines:
         yield from wrapped(text, " " * 14, f"{name:<14}")
 
 
-def of_node(numbers: dict[str, Any]) -> list[tuple[str, str]]:
+def of_node(numbers: dict[str, Any], quarantine: list[dict[str, Any]]) -> list[tuple[str, str]]:
     stores = ", ".join(f"{name.split('.')[0]} {size_text(size)}" for name, size in numbers["store_bytes"].items())
+    oldest_s = numbers["oldest_unacked_s"]
     codes = {f"{CODES.get(int(code), '')} ({code})": count for code, count in numbers["quarantined"].items()}
     return [
         ("not let in", listed(codes)),
+        ("quarantine", kept_text(quarantine)),
+        ("unacked", "nothing waits" if oldest_s is None else f"the oldest waits since {ago_text(numbers['now_s'] - oldest_s)}"),
         ("queues", listed({name: queue["length"] for name, queue in numbers["queues"].items()}, "all empty")),
         ("votes due", str(numbers["votes_due"])),
         ("disk", f"{size_text(numbers['disk_free_bytes'])} free; {stores}"),
         ("memory", size_text(numbers["rss_bytes"])),
     ]
+
+
+def kept_text(rows: list[dict[str, Any]]) -> str:
+    """What is in quarantine, by reason, and from when the oldest is."""
+    if not rows:
+        return "empty"
+    kept = listed({f"{CODES.get(row['code'], '')} ({row['code']})": row["count"] for row in rows})
+    return f"{kept}; the oldest of {time_text(min(row['first_s'] for row in rows))}"
 
 
 def listed(counts: dict[str, int], none: str = "none since the start") -> str:

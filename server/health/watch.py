@@ -6,7 +6,8 @@ knew last.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from server.registry.attestation import Attestations
@@ -15,7 +16,7 @@ from shared.errors import Unavailable
 from .facts import Facts, read_facts
 from .metrics import render
 from .numbers import Numbers, Parts, read_numbers
-from .trouble import Memory, Trouble, build_troubles, node_troubles, note
+from .trouble import Memory, Trouble, build_troubles, counts_of, node_troubles, note
 
 INTERVAL_S = 5.0
 FACTS_AGE_S = 60  # for metrics: facts cost a read of every device
@@ -57,6 +58,10 @@ class Watch:
         facts = await self._read(None)
         numbers = self.numbers()
         return numbers, facts, build_troubles(self._memory, facts)
+
+    def counts(self, facts: Facts, org: bytes) -> Mapping[str, int]:
+        """How many devices of an organization are how."""
+        return counts_of(self._memory, replace(facts, devices=tuple(device for device in facts.devices if device.org == org)))
 
     async def metrics(self) -> str:
         """Prometheus text; what is read from stores may be a minute old."""

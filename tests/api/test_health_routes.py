@@ -59,10 +59,12 @@ def test_troubles_are_shown_to_whom_they_belong(play: Any) -> None:
         assert (found["suspended"]["act"], found["suspended"]["devices_total"]) == (True, 1)
         assert "quarantine-160" in found and not found["quarantine-160"]["act"]
         assert answer["numbers"]["evidence_log_size"] == 2
+        assert answer["devices"]["suspended"] == 1
+        assert [(row["code"], row["count"]) for row in answer["quarantine"]] == [(160, 1)]
         assert answer["now_s"] >= answer["facts_s"] > 1_700_000_000
         theirs = (await world.ask("others", "/v1/troubles")).json()
         assert theirs["troubles"] == []
-        assert theirs["numbers"] is None
+        assert (theirs["numbers"], theirs["quarantine"], sum(theirs["devices"].values())) == (None, None, 0)
 
     play(story)
 

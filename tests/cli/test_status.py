@@ -46,6 +46,10 @@ def test_from_well_to_trouble_and_back(node: Node) -> None:
     found = {trouble["kind"]: trouble for trouble in value["troubles"]}
     assert value["needs_person"] == sum(trouble["act"] for trouble in value["troubles"]) >= 3
     assert [item["device"] for item in found["suspended"]["devices"]] == [text_of(device)]
+    assert value["devices"] == {"live": 0, "silent": 0, "never_heard": 0, "suspended": 1, "revoked": 0}
+    assert "devices       1 suspended" in ran.out
+    assert "quarantine    1 device-never-enrolled (320); the oldest of 20" in ran.out
+    assert "unacked       nothing waits" in ran.out
     assert found["suspended"]["devices"][0]["points"] == ["status"]
     assert f"{text_of(device)}  status" in ran.out
     assert found["device-pending"]["devices"][0]["points"] == []
@@ -133,7 +137,8 @@ def test_many_devices_are_not_all_named() -> None:
     ]
     trouble = {"kind": "silent", "act": True, "since_s": 892, "what": "Silent.", "do": "Look.", "detail": "", "devices_total": 8}
     value = {
-        "now_s": 1000, "troubles": [{**trouble, "devices": devices}], "numbers": None, "unseen": None, "height": 1, "block_time_s": 990,
+        "now_s": 1000, "troubles": [{**trouble, "devices": devices}], "numbers": None, "devices": None, "quarantine": None, "unseen": None,
+        "height": 1, "block_time_s": 990,
         "broker_connected": False, "broker_starts": None, "anchored_size": 1, "batches": 1, "chain_id": "c", "evidence_log_size": 1,
         "ledger_log_size": 1, "messages": {}, "uptime_s": 7300,
     }  # fmt: skip

@@ -83,7 +83,8 @@ def test_events_are_of_the_last_day(play: Any) -> None:  # noqa: F811
         await world.log(device)
         _, facts, _ = await watch_of(world).troubles()
         (event,) = [event for event in facts.devices[0].events if event.kind == "register-backward"]
-        assert (event.count, event.last_s) == (2, facts.devices[0].last_s)
+        arrival = await world.backend.evidence.store.arrival(1)
+        assert arrival is not None and (event.count, event.last_s) == (2, arrival.received_s)
         assert "fell from" in event.detail
         _, facts, _ = await watch_of(world, 2 * 86400).troubles()
         assert facts.devices[0].events == ()

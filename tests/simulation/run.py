@@ -260,6 +260,9 @@ class Simulation:
         for device in self.devices:
             if device.device is not None:
                 self.checks.check_device(device)
+        aside = self.node.backend.evidence._aside if self.node.backend else None
+        if aside:
+            self.fail(f"{len(aside)} statements were set aside for a fault of this program")
         self.checks.check_chains()
         self._check_standing()
         for file, level in self.store.synchronous.items():

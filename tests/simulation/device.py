@@ -23,8 +23,8 @@ from edge.signer import NodeKey
 from shared import ids
 from shared.errors import MeterproofError, Unavailable
 from tests.device.memory_flash import MemoryFlash, PowerCut
-from tests.edge.meter import BASE, EXPORT, MODEL, build_words
 from tests.simulation.faults import Trace
+from tests.simulation.meter import Meter
 from tests.simulation.plan import DevicePlan
 from tests.simulation.seams import HOST, Host
 
@@ -39,43 +39,6 @@ class Sealed:
     identity: bytes
     first_seq: int
     count: int
-
-
-class Meter:
-    """The words a SunSpec meter serves; each read of it counts some energy."""
-
-    def __init__(self, rng: random.Random, serial: str) -> None:
-        self._rng = rng
-        self.silent = False
-        self.total = rng.randrange(1_000_000)
-        self.replace(serial)
-
-    def replace(self, serial: str) -> None:
-        self.serial = serial
-        self.words = build_words(serial)
-
-    def read(self, address: int, count: int) -> bytes:
-        self.total = (self.total + self._rng.randrange(40)) & 0xFFFFFFFF
-        self.words[MODEL + EXPORT : MODEL + EXPORT + 2] = self.total >> 16, self.total & 0xFFFF
-        words = self.words[address - BASE : address - BASE + count]
-        return b"".join(word.to_bytes(2, "big") for word in words)
-
-
-class Bus:
-    """What the firmware takes for its Modbus transport."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    async def read(self, unit: int, address: int, count: int) -> bytes:
-        meter = HOST.get().meter
-        await asyncio.sleep(3.0 if meter.silent else 0.02)
-        if meter.silent:
-            raise Unavailable(440, "the meter does not answer")
-        return bytes(meter.read(address, count))
-
-    def close(self) -> None:
-        pass
 
 
 class SimDevice:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.state import LIVE
 from tests.simulation.checks import Checks
-from tests.simulation.device import Bus, SimDevice
+from tests.simulation.device import SimDevice
+from tests.simulation.ending import Ending
 from tests.simulation.events import Events
 from tests.simulation.faults import Trace
 from tests.simulation.loop import StandsStill, VirtualLoop
+from tests.simulation.meter import Bus
 from tests.simulation.network import Broker, client_of
 from tests.simulation.node import CHAIN, FIRMWARE, ORG, ORIGIN, NoApi, Node
 from tests.simulation.people import Liar, Person
@@ -28,7 +29,6 @@ from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.seams import EPOCH_S, HOST, world
 from tests.simulation.store import Store
 
-CALM_S = 12 * 3600.0
 ROUND_S = 60.0
 SLACK_S = 200.0  # a device may be this much late with a reading beyond three periods
 
@@ -139,6 +139,7 @@ class Simulation:
             "edge.meters.modbus_gateway.ModbusGateway": Bus,
             "server.main.ApiServer": NoApi,
             "server.main.build_app": lambda services: None,
+            "server.health.watch.INTERVAL_S": 300.0,  # looking at itself every five seconds is most of a quiet day's work
         }
 
     async def _guarded(self) -> None:
@@ -169,10 +170,11 @@ class Simulation:
         await asyncio.sleep(self.plan.hours * 3600)
         for task in trouble:
             task.cancel()
-        await self._calm_down()
-        await self._drain()
+        ending = Ending(self)
+        await ending.calm_down()
+        await ending.drain()
         if not self.violations:
-            self._last_accounts()
+            ending.last_accounts()
         for task in helpers:
             task.cancel()
         node.cancel()
@@ -188,99 +190,6 @@ class Simulation:
                 late_s = self.loop.time() - device.last_reading_s
                 if device.up and device.device is not None and device.device.sampler.table and late_s > 3 * device.plan.period_s + SLACK_S:
                     self.fail(f"{device.name} has power and took no reading for {late_s:.0f} s")
-
-    async def _calm_down(self) -> None:
-        self.trace.note("calm")
-        self.store.calm, self.store.full = True, False
-        self.broker.calm, self.broker.cut_off = True, set()
-        self.broker.start()
-        self.no_time.clear()
-        self.node.host.offset_ms = 0
-        for device in self.devices:
-            device.host.offset_ms = 0
-            device.meter.silent = False
-            device.flash.cut_after_bytes = None if device.up else 0
-            if not device.revoked:
-                self.person.wanted[device.id] = LIVE
-            device.boot()
-
-    async def _drain(self) -> None:
-        """What was taken before the calm must reach the log in time, and the ledger what is in the log."""
-        await asyncio.sleep(ROUND_S)
-        ends = {device.name: max(device.taken, default=-1) + 1 for device in self.devices}
-        deadline_s = self.loop.time() + CALM_S
-        while not self._is_drained(ends):
-            if self.loop.time() > deadline_s:
-                self._blame(ends)
-                return
-            await asyncio.sleep(ROUND_S)
-
-    def _is_drained(self, ends: dict[str, int]) -> bool:
-        return all(self._lag(device, ends[device.name]) is None for device in self.devices) and self._ledger_lag() is None
-
-    def _lag(self, device: SimDevice, end: int) -> str | None:
-        """Why a device is not done; None when it is."""
-        if device.bricked or device.revoked:
-            return None
-        if not device.up or device.device is None:
-            return "it is not running"
-        known = self.checks.known.get(device.id)
-        if end and (known is None or not known.covered.covers(0, end)):
-            return f"the log covers {known.covered.spans if known else 'nothing'} of {end}"
-        first = next(iter(device.device.journal.pending()), None)
-        if first is not None and first.kind == "readings" and first.first_seq + first.count <= end:
-            return f"it still holds {first.identity.hex()[:8]} from {first.first_seq} on"
-        return None
-
-    def _ledger_lag(self) -> str | None:
-        backend = self.node.backend
-        if backend is None:
-            return "the backend is not running"
-        log = backend.ledger.log(ORIGIN)
-        if log is None or log.size < len(self.checks.entries) - 64:
-            return "the ledger is behind the log"
-        for number in range(log.batches):
-            batch = backend.ledger.batch(ORIGIN, number)
-            if batch is None or (not batch.votes and number < log.batches - 4):
-                return f"nobody voted for batch {number}"
-        return None
-
-    def _blame(self, ends: dict[str, int]) -> None:
-        for device in self.devices:
-            lag = self._lag(device, ends[device.name])
-            if lag is not None:
-                self.fail(f"{device.name} did not drain in {CALM_S / 3600:.0f} calm hours: {lag}")
-        lag = self._ledger_lag()
-        if lag is not None:
-            self.fail(f"after {CALM_S / 3600:.0f} calm hours {lag}")
-
-    def _last_accounts(self) -> None:
-        self.checks.read_log(again=True)
-        self.checks.read_ledger(again=True)
-        for device in self.devices:
-            if device.device is not None:
-                self.checks.check_device(device)
-        aside = self.node.backend.evidence._aside if self.node.backend else None
-        if aside:
-            self.fail(f"{len(aside)} statements were set aside for a fault of this program")
-        self.checks.check_chains()
-        self._check_standing()
-        for file, level in self.store.synchronous.items():
-            if level not in ("FULL", "EXTRA"):
-                self.fail(f"{file} is written with synchronous = {level}: a power cut may take what was acked")
-
-    def _check_standing(self) -> None:
-        """Who signed two bundles for one sequence is suspended; nobody else is."""
-        backend = self.node.backend
-        assert backend is not None
-        for device in self.devices:
-            value = backend.ledger.device(device.id) if device.id else None
-            if value is not None and value.equivocations:
-                self.fail(f"{device.name} is honest and was suspended for equivocation")
-        value = backend.ledger.device(self.liar.builder.id)
-        logged = self.checks.identities
-        if any(one in logged and other in logged for one, other in self.liar.pairs) and (value is None or not value.equivocations):
-            self.fail("two bundles for one sequence are in the log, and the ledger holds no proof of it")
 
     def _clear(self) -> None:
         """Ends every task, so that none is left to the interpreter."""

@@ -1,6 +1,7 @@
 """Seeds, few and short in every test run, many and whole in the slow one; and that one seed is one run."""
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.faults import KINDS
+from tests.simulation.plan import everything
 from tests.simulation.run import Result, run_seed
 
 FOLDER = Path(__file__).parent
 SLOW_S = 120.0
 FIRST_SLOW = 1000
+SEEDS_MIN = 6
+EVERYTHING = (1, 2, 3)
 
 
 def known_seeds() -> list[tuple[int, float | None]]:
@@ -42,7 +46,8 @@ def test_a_seed_that_once_failed(seed: int, hours: float | None) -> None:
 
 def test_same_seed_same_trace() -> None:
     """In another process with other hashes, too."""
-    program = "from tests.simulation.run import run_seed; r = run_seed(5, hours=0.5); print(r.hash, r.steps, len(r.violations))"
+    program = "from tests.simulation.plan import everything
+from tests.simulation.run import run_seed; r = run_seed(5, hours=0.5); print(r.hash, r.steps, len(r.violations))"
     runs = []
     for salt in ("1", "2"):
         done = subprocess.run(
@@ -54,16 +59,22 @@ def test_same_seed_same_trace() -> None:
 
 
 @pytest.mark.slow
-def test_many_seeds() -> None:
-    """For two minutes; together they meet every kind of fault."""
-    end = time.perf_counter() + SLOW_S
+def test_every_kind_of_fault() -> None:
+    """A few runs with everything at once meet every kind there is."""
     faults: Counter[str] = Counter()
-    seed = FIRST_SLOW
-    while time.perf_counter() < end or seed < FIRST_SLOW + 6:
-        result = run_seed(seed)
+    for seed in EVERYTHING:
+        result = run_seed(seed, plan=everything(random.Random(seed), 16.0))
         assert not result.violations, told(result)
         faults.update(result.faults)
+    assert set(KINDS) <= set(faults), sorted(set(KINDS) - set(faults))
+
+
+@pytest.mark.slow
+def test_many_seeds() -> None:
+    """As many as two minutes allow, but some in any case."""
+    end = time.perf_counter() + SLOW_S
+    seed = FIRST_SLOW
+    while time.perf_counter() < end or seed < FIRST_SLOW + SEEDS_MIN:
+        result = run_seed(seed)
+        assert not result.violations, told(result)
         seed += 1
-    missing = sorted(set(KINDS) - set(faults))
-    print(f"{seed - FIRST_SLOW} seeds, {sum(faults.values())} faults, without {missing}")
-    assert len(missing) <= 4, missing

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiosqlite
 
+from server.failpoints import reach
 from server.store.sqlite import insert
 from shared.errors import VerifyError
 
@@ -25,6 +26,7 @@ async def swap_head(conn: aiosqlite.Connection, old: Head, new: Head, rows: Sequ
     await conn.execute("INSERT INTO checkpoints VALUES (?, ?)", (new.size, time.time_ns() // 1_000_000))
     await insert(conn, "rows", rows)
     await write_derived(conn, derived)
+    reach("head-before-commit")
 
 
 async def begin_head(conn: aiosqlite.Connection, head: Head) -> None:

@@ -13,6 +13,7 @@ from shared.note import Checkpoint
 
 from ..evidence.tiles import ROUND_ENTRIES_MAX as ROUND_ENTRIES_MAX
 from ..evidence.tiles import TileWriter, write_file
+from ..failpoints import reach
 
 CHECKPOINT = "checkpoint"
 
@@ -73,6 +74,7 @@ class TilePublisher:
         claimed = _read(checkpoint)
         if (claimed.size, claimed.root) != (tiles.size, tiles.root()):
             raise VerifyError(271, "the ledger's entries do not make its checkpoint")
+        reach("ledger-tiles-written")
         write_file(self._directory / CHECKPOINT, checkpoint)
         self._tiles, self._size = tiles, tiles.size
         tiles.tidy()

@@ -10,8 +10,8 @@ from shared import messages
 from shared.statement import open_statement
 from tests.e2e.site import WAIT_S, Site, until
 
-POINTS = ("entries-written", "tiles-written", "checkpoint-signed", "head-swapped", "published")
-LEDGER_POINTS = ("ledger-before-commit", "ledger-after-commit", "ledger-published")
+POINTS = ("entries-written", "tiles-written", "checkpoint-signed", "head-before-commit", "head-swapped", "published")
+LEDGER_POINTS = ("ledger-before-commit", "ledger-after-commit", "ledger-tiles-written", "ledger-published")
 
 
 async def enrolled(site: Site) -> None:

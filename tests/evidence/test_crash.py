@@ -17,7 +17,7 @@ from tests.evidence.crash_child import COUNT, PER_ROUND, ROUNDS, rounds_of
 from tests.evidence.fleet import Device
 
 ROOT = Path(__file__).parents[2]
-POINTS = ["entries-written", "tiles-written", "checkpoint-signed", "head-swapped", "published"]
+POINTS = ["entries-written", "tiles-written", "checkpoint-signed", "head-before-commit", "head-swapped", "published"]
 
 
 def run_child(home: Path, kill_at: str = "") -> list[list[str]]:
@@ -75,7 +75,7 @@ def test_killed_at_another_time(tmp_path: Path, point: str, time: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("time", [2, 8, 12])
-@pytest.mark.parametrize("point", ["ledger-before-commit", "ledger-after-commit", "ledger-published"])
+@pytest.mark.parametrize("point", ["ledger-before-commit", "ledger-after-commit", "ledger-tiles-written", "ledger-published"])
 def test_killed_while_the_ledger_writes(tmp_path: Path, point: str, time: int) -> None:
     check_crash(tmp_path, f"{point}:{time}")
 

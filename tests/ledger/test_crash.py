@@ -73,6 +73,8 @@ def crash(home: Path, where: str) -> list[int]:
         ("ledger-before-commit:4", 2, 2),
         ("ledger-after-commit:1", 0, 1),
         ("ledger-after-commit:3", 2, 3),
+        ("ledger-tiles-written:1", None, 1),
+        ("ledger-tiles-written:3", None, 3),
         ("ledger-published:1", None, 1),
         ("ledger-published:2", None, 2),
     ],

@@ -154,6 +154,9 @@ class MqttShell:
     async def _look(self) -> None:
         """Lets more be read than is worked through, and everything else have its turn: what is too much is shed here, where it is counted
         and where strangers can be told from devices, and not by the broker."""
+        if self._queue.full():
+            await asyncio.sleep(0)  # nobody could come in: what waits at the broker costs less there
+            return
         for _ in range(LOOK_MAX):
             seen = self.counts.total()
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ Never leaves a process behind.
 
 import asyncio
 import json
+import os
 import secrets
 import sqlite3
 import sys
@@ -132,6 +133,11 @@ class Rig:
     def rss_mb(self, child: Child | None = None) -> float:
         """Resident memory of the backend, or of another of the rig's processes."""
         return rss_mb((child or self.backend).pid)
+
+    def cpu_s(self) -> float:
+        """CPU time of the backend, all threads, since its start."""
+        fields = Path(f"/proc/{self.backend.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def disk_mb(self) -> float:
         """Everything in the home, as the disk counts it."""

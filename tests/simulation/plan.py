@@ -52,7 +52,7 @@ class Plan:
 
 def everything(rng: random.Random, hours: float) -> Plan:
     """Every kind of trouble in one run, for a device of each kind of clock and one that is small."""
-    rates = {kind: 0.02 for kind in MESSAGE_KINDS} | {kind: hours / 4 for kind in EVENTS} | {kind: 1.0 for kind in STORE_KINDS}
+    rates = dict.fromkeys(MESSAGE_KINDS, 0.02) | dict.fromkeys(EVENTS, hours / 4) | dict.fromkeys(STORE_KINDS, 1.0)
     devices = (
         DevicePlan("meter0", 300, 6, 3600, 8, "system", 0.0),
         DevicePlan("meter1", 300, 6, 3600, 8, "ntp", 0.0),

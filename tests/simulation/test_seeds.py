@@ -46,8 +46,7 @@ def test_a_seed_that_once_failed(seed: int, hours: float | None) -> None:
 
 def test_same_seed_same_trace() -> None:
     """In another process with other hashes, too."""
-    program = "from tests.simulation.plan import everything
-from tests.simulation.run import run_seed; r = run_seed(5, hours=0.5); print(r.hash, r.steps, len(r.violations))"
+    program = "from tests.simulation.run import run_seed; r = run_seed(5, hours=0.5); print(r.hash, r.steps, len(r.violations))"
     runs = []
     for salt in ("1", "2"):
         done = subprocess.run(

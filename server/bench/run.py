@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from server.bench import day, device, large, ledger_scale, load, pipeline, primitives, proofs, verifier
+from server.bench import cores, day, device, large, ledger_scale, load, pipeline, primitives, proofs, verifier
 from server.bench.picture import build_picture
 from server.bench.primitives import Primitives
 from server.bench.report import explained, report
@@ -43,13 +43,14 @@ class Section:
 PRIMITIVES = Section("bare primitives", primitives.IDS, lambda folder, scale, found: primitives.rows(found))
 BACKEND = Section("the backend", pipeline.IDS, pipeline.measure)
 LEDGER = Section("a large ledger", ledger_scale.IDS, ledger_scale.measure)
+CORES = Section("checks on two cores", cores.IDS, cores.measure)
 PROOFS = Section("Merkle trees", proofs.IDS, proofs.measure)
 LARGE = Section("large logs", large.IDS, large.measure)
 VERIFIER = Section("the verifier", verifier.IDS, lambda folder, scale, found: verifier.measure(folder, scale), BACKEND)
 DEVICE = Section("the firmware in MicroPython", device.IDS, lambda folder, scale, found: device.measure(folder, scale))
 LOAD = Section("a fleet through a real broker", load.IDS, load.measure)
 DAY = Section("a day of many devices", day.IDS, lambda folder, scale, found: day.measure(folder, scale))
-SECTIONS = (PRIMITIVES, BACKEND, LEDGER, PROOFS, LARGE, VERIFIER, LOAD, DAY, DEVICE)
+SECTIONS = (PRIMITIVES, BACKEND, CORES, LEDGER, PROOFS, LARGE, VERIFIER, LOAD, DAY, DEVICE)
 ALL_IDS = tuple(name for section in SECTIONS for name in section.ids)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.flash import SECTOR_BYTES
-from server.bench import device
+from server.bench import cores, device
 from server.bench.node import BenchDevice, Node, open_node
 from server.bench.run import ALL_IDS, main
-from shared.errors import Unavailable
+from shared.errors import Unavailable, VerifyError
 
 
 @pytest.mark.slow
@@ -21,7 +21,7 @@ def test_a_quick_run_measures_every_row(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == list(ALL_IDS)
     assert all(row["value"] > 0 for row in rows)
     limited = {row["id"] for row in rows if row["limit"]}
-    assert limited == {"pipeline_readings_per_s", "pipeline_cpu_us_per_reading", "ledger_tx_per_s", "merkle_root_1m_s"}
+    assert limited == {*cores.IDS, "pipeline_readings_per_s", "pipeline_cpu_us_per_reading", "ledger_tx_per_s", "merkle_root_1m_s"}
     assert out.with_suffix(".svg").stat().st_size > 1000
 
 
@@ -45,6 +45,15 @@ def test_bundles_of_the_bench_are_logged_chained_and_acked(tmp_path: Path) -> No
         assert await node.log.store.findings() == []
 
     with_node(tmp_path, work)
+
+
+def test_checks_on_other_cores_are_the_real_ones() -> None:
+    device, thief = BenchDevice(), BenchDevice()
+    jobs = [(device.envelope(count), device.key.cose_key) for count in (3, 5)]
+    found = cores.check_many(jobs)
+    assert [(item[1][7], item[1][8], item[4][0]) for item in found] == [(0, 3, 55_000), (3, 5, 55_000)]
+    with pytest.raises(VerifyError, match="200"):
+        cores.check_many([(jobs[0][0], thief.key.cose_key)])
 
 
 def test_a_bundle_that_is_not_logged_is_no_measurement(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from hashlib import sha256
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
+
+import cbor2
 
 from server.bench.clock import figure
 from server.bench.node import make_home
@@ -79,6 +81,7 @@ class Filled:
 
     def __init__(self, home: Path, count: int) -> None:
         self.count = count
+        self._keys = [point_key(number) for number in range(count)]
         self.config = make_home(home)
         self._node = SigningKey.load(self.config.key_path("node"))
         self._path = home / "ledger.sqlite"
@@ -101,15 +104,12 @@ class Filled:
         root = self._fill_state()
         frontier, blocks = merkle.Frontier(), (self.count + BLOCK_TXS - 1) // BLOCK_TXS
         publisher = TilePublisher.open(self.config.home / "ledger-log")
-        waiting: list[bytes] = []
-        for place, entry in enumerate(self._entries(before.time_s, root)):
-            self._conn.execute("INSERT INTO entry VALUES (?, ?)", (place, entry))
-            self._conn.executemany("INSERT INTO log_node VALUES (?, ?, ?)", frontier.append(merkle.leaf_hash(entry)))
-            waiting.append(entry)
-            if len(waiting) == ROUND_ENTRIES_MAX:
-                publisher.append(waiting)
-                waiting.clear()
-        publisher.append(waiting)
+        entries = self._entries(before.time_s, root)
+        while part := list(islice(entries, ROUND_ENTRIES_MAX)):
+            self._conn.executemany("INSERT INTO entry VALUES (?, ?)", enumerate(part, frontier.size))
+            nodes = (node for entry in part for node in frontier.append(merkle.leaf_hash(entry)))
+            self._conn.executemany("INSERT INTO log_node VALUES (?, ?, ?)", nodes)
+            publisher.append(part)
         self._conn.executemany("INSERT INTO block VALUES (?, x'00')", ((height,) for height in range(1, blocks + 1)))
         head = Head(blocks, before.time_s, frontier.root(), frontier.size, root)
         origin = ORIGIN_PREFIX + self.config.chain_id
@@ -127,9 +127,8 @@ class Filled:
         place = 0
         for first in range(0, self.count, BLOCK_TXS):
             height, last = first // BLOCK_TXS + 1, min(first + BLOCK_TXS, self.count)
-            for number in range(first, last):
-                effects = [(point_key(number), bytes(32))]
-                yield state.encode_receipt(state.Receipt(sha256(point_key(number)).digest(), height, number - first, 0, effects))
+            for index, key in enumerate(self._keys[first:last]):
+                yield cbor2.dumps({0: 1, 1: sha256(key).digest(), 2: height, 3: index, 4: 0, 5: [[key, bytes(32)]]})
             place += last - first
             leaf = state.BlockLeaf(self.config.chain_id, height, time_s, place, root, sha256(params).digest())
             yield state.encode_block_leaf(leaf)
@@ -139,11 +138,13 @@ class Filled:
         """The keys, and the tree part by part; what all parts share is kept in memory. The root."""
         value = encode_point(PointValue(self.config.org, "a point", None, "UTC", 1))
         leaf = sha256(value).digest()
-        self._conn.executemany(_PUT_STATE, ((point_key(number), value) for number in range(self.count)))
-        self._conn.executemany("INSERT INTO receipt VALUES (?, ?, 1)", ((sha256(point_key(i)).digest(), i) for i in range(self.count)))
+        self._conn.executemany(_PUT_STATE, ((key, value) for key in sorted(self._keys)))
+        self._conn.executemany(
+            "INSERT INTO receipt VALUES (?, ?, 1)", sorted((sha256(key).digest(), i) for i, key in enumerate(self._keys))
+        )
         shared: dict[bytes, bytes] = {}
         root = b""
-        for _, part in groupby(sorted(smt.path_of(point_key(number)) for number in range(self.count)), key=itemgetter(0)):
+        for _, part in groupby(sorted(map(smt.path_of, self._keys)), key=itemgetter(0)):
             root, pages = tree.update(lambda place: shared.get(place) or self._reader.tree_page(place), dict.fromkeys(part, leaf))
             shared.update((place, page) for place, page in pages.items() if place[:2] < PART_DEPTH)
             self._conn.executemany(_PUT_PAGE, pages.items())

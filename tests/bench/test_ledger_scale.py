@@ -29,6 +29,8 @@ def test_a_filled_ledger_opens_proves_and_goes_on(tmp_path: Path) -> None:
         smt.verify_member(leaf.state_root, point_key(COUNT - 1), value, member)
         smt.verify_absent(leaf.state_root, point_key(COUNT), absent)
         assert missing is None
+        for place in (0, 23, 24, COUNT // 2, COUNT + 1):
+            assert state.encode_receipt(state.decode_receipt(ledger.entry(place))) == ledger.entry(place)
         vkey = note.Vkey(ledger.origin, note.key_id_of(ledger.origin, node.raw), node.raw)
         checkpoint, _ = note.open_checkpoint(proof.checkpoint, [vkey])
         merkle.verify_inclusion(proof.leaf_index, checkpoint.size, merkle.leaf_hash(proof.block_leaf), proof.path, checkpoint.root)

@@ -55,6 +55,11 @@ NODE = {
         "Messages were turned away because a queue was full or a store did not answer. None was acknowledged: they come again.",
         "Nothing, if it was a peak. If it goes on, this machine is too slow for these devices, or somebody floods the broker.",
     ),
+    "flood": Advice(
+        False,
+        "Messages that cannot be let in come faster than samples of them are taken. All are counted, and no device is held up by them.",
+        "See with `meterproof quarantine` as whom they come, and take away that user's broker password.",
+    ),
     "anchor-behind": Advice(
         True,
         "Statements are logged but not on the ledger yet, so they cannot be proven to others.",

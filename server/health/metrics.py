@@ -89,6 +89,7 @@ def _of_messages(n: Numbers, facts: Facts) -> Iterator[Metric]:
     by_code = {str(code): count for code, count in n.quarantined.items()}
     yield _by("quarantined_total", "counter", "Messages not let in, by error code.", "code", by_code)
     yield _counter("meterproof_quarantine_dropped_total", "Samples that made room for newer ones.", n.quarantine_dropped)
+    yield _counter("meterproof_quarantine_skipped_total", "Messages not let in of which no sample was taken.", n.quarantine_skipped)
     yield _gauge("quarantine_samples", "Samples kept.", sum(row.count for row in facts.quarantine))
     yield _gauge("quarantine_bytes", "Bytes of samples kept.", sum(row.sample_bytes for row in facts.quarantine))
     oldest_s = min((row.first_s for row in facts.quarantine), default=facts.now_s)

@@ -97,6 +97,7 @@ class Numbers:
     broker_starts: int | None  # None: not ours
     quarantined: Mapping[int, int]
     quarantine_dropped: int
+    quarantine_skipped: int
     chain_id: str
     height: int
     block_time_s: int
@@ -135,6 +136,7 @@ def read_numbers(parts: Parts, now_s: int) -> Numbers:
         broker_starts=None if parts.broker is None else parts.broker.starts,
         quarantined=dict(sorted(parts.quarantine.counts.items())),
         quarantine_dropped=parts.quarantine.dropped,
+        quarantine_skipped=parts.quarantine.skipped,
         chain_id=ledger.chain_id,
         height=ledger.height,
         block_time_s=ledger.time_s,
@@ -161,6 +163,7 @@ def read_queues(parts: Parts, anchored: int) -> dict[str, Queue]:
     writers = {"evidence_store": evidence.store.writer, "ledger_store": ledger._writer, "registry_store": parts.registry._writer}
     return {
         "ingest": Queue(mqtt._queue.qsize(), mqtt._queue.maxsize, mqtt._queued_bytes, mqtt._queue_bytes_max),
+        "quarantine": Queue(len(parts.quarantine._waiting), None),
         "answers": Queue(len(mqtt._answers), None),
         "evidence_log": Queue(len(evidence._queue), evidence_log.QUEUE_MAX, evidence._queued_bytes, evidence_log.QUEUE_BYTES_MAX),
         **{name: Queue(writer._jobs.qsize(), sqlite.QUEUE_MAX) for name, writer in writers.items()},

@@ -25,7 +25,7 @@ NEVER_HEARD_S = 3600
 QUARANTINE_S = 86400  # older samples are history
 # How long something must hold before it is trouble, and how long it stays on the list after it was last seen.
 GRACE_S = {"broker-away": 10, "anchor-behind": 60, "votes-due": 60, "publish-behind": 60}
-HOLD_S = {"shedding": 300, "broker-ends": 3600}
+HOLD_S = {"shedding": 300, "flood": 300, "broker-ends": 3600}
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ def conditions(now: Numbers, before: Numbers | None) -> Iterator[tuple[str, str]
 def _risen(now: Numbers, before: Numbers) -> Iterator[tuple[str, str]]:
     if shed(now) > shed(before):
         yield "shedding", f"{shed(now)} since the start"
+    if now.quarantine_skipped > before.quarantine_skipped:
+        yield "flood", f"{now.quarantine_skipped} without a sample since the start"
     if now.broker_starts is not None and before.broker_starts is not None and now.broker_starts > max(before.broker_starts, 1):
         yield "broker-ends", f"{now.broker_starts} starts at {now.broker_address}"
 

@@ -12,6 +12,7 @@ NOW_S = 1_800_000_000
 FOUNDER, OTHER = b"f" * 10, b"o" * 10
 QUEUES = (
     "ingest",
+    "quarantine",
     "answers",
     "evidence_log",
     "evidence_store",
@@ -25,7 +26,7 @@ QUEUES = (
 QUIET = Numbers(
     now_s=NOW_S,
     started_s=NOW_S - 10_000,
-    queues={name: Queue(0, None if name in ("answers", "anchor", "ledger_publish") else 4096) for name in QUEUES},
+    queues={name: Queue(0, None if name in ("quarantine", "answers", "anchor", "ledger_publish") else 4096) for name in QUEUES},
     oldest_unacked_s=None,
     log_trouble=None,
     messages=dict.fromkeys(OUTCOMES, 0),
@@ -35,6 +36,7 @@ QUIET = Numbers(
     broker_starts=1,
     quarantined=Counter(),
     quarantine_dropped=0,
+    quarantine_skipped=0,
     chain_id="test",
     height=7,
     block_time_s=NOW_S - 5,

@@ -46,7 +46,7 @@ def shown(now: Any = QUIET, known: Any = None) -> dict[str, dict[str, float]]:
 def test_a_quiet_node() -> None:
     found = shown()
     assert found["meterproof_queue_length"] == dict.fromkeys(QUIET.queues, 0)
-    assert found["meterproof_queue_limit"].keys() == QUIET.queues.keys() - {"answers", "anchor", "ledger_publish"}
+    assert found["meterproof_queue_limit"].keys() == QUIET.queues.keys() - {"quarantine", "answers", "anchor", "ledger_publish"}
     assert found["meterproof_messages_total"].keys() == QUIET.messages.keys()
     assert found["meterproof_broker_connected"] == {"": 1}
     assert found["meterproof_oldest_unacked_seconds"] == {"": 0}
@@ -71,6 +71,7 @@ def test_a_quiet_node() -> None:
         ("broker_connected", "", 0, {"broker_connected": False}),
         ("quarantined_total", "320", 6, {"quarantined": {320: 6}}),
         ("quarantine_dropped_total", "", 8, {"quarantine_dropped": 8}),
+        ("quarantine_skipped_total", "", 7, {"quarantine_skipped": 7}),
         ("ledger_height", "", 9, {"height": 9}),
         ("votes_due", "", 2, {"votes_due": 2}),
         ("votes_withheld", "", 1, {"withheld": {4: "rows are missing"}}),

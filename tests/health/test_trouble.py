@@ -109,6 +109,12 @@ def test_shedding_is_said_for_a_while_after_it_was_seen(count: str) -> None:
     assert troubles_after(shed(0, 3), shed(5, 4), shed(6 + HOLD_S["shedding"], 4)) == []
 
 
+def test_a_flood_of_what_cannot_be_let_in() -> None:
+    found = troubles_after(numbers(0, quarantine_skipped=3), numbers(5, quarantine_skipped=4), numbers(305, quarantine_skipped=4))
+    assert kinds(found) == ["flood"] and not found[0].act
+    assert troubles_after(numbers(0, quarantine_skipped=3), numbers(5, quarantine_skipped=4), numbers(306, quarantine_skipped=4)) == []
+
+
 def test_a_broker_that_ended() -> None:
     assert troubles_after(numbers(0, broker_starts=0), numbers(5, broker_starts=1)) == []
     assert kinds(troubles_after(numbers(0, broker_starts=1), numbers(5, broker_starts=2))) == ["broker-ends"]

@@ -85,14 +85,12 @@ class Checks(Disk):
         """Every reading ever taken is in the log, named lost by a signed gap that is, or still held."""
         self.checks += 1
         known = self.known.get(device.id, Known())
-        held = Spans(device.held())
-        refused = Spans(
-            (s.first_seq, s.first_seq + s.count) for s in device.sealed if s.identity in device.refused and s.kind == "readings"
-        )
+        places = [known.logged, known.lost, Spans(device.held())]
+        if device.revoked:  # refused bundles, and gaps that nobody would log any more
+            places.append(Spans((s.first_seq, s.first_seq + s.count) for s in device.sealed if s.identity in device.refused and s.count))
+            places.append(Spans(device.named))
         for seq in device.taken:
-            if not any(spans.covers(seq, seq + 1) for spans in (known.logged, known.lost, held)):
-                if device.revoked and refused.covers(seq, seq + 1):
-                    continue
+            if not any(spans.covers(seq, seq + 1) for spans in places):
                 self.fail(f"{device.name}: reading {seq} is nowhere: not in the log, not named lost, not on the device")
                 return
 

@@ -66,6 +66,7 @@ class SimDevice:
         self.taken: dict[int, tuple[int, tuple[int | None, ...], int]] = {}
         self.sealed: list[Sealed] = []
         self.refused: dict[bytes, int] = {}
+        self.named: list[tuple[int, int]] = []  # sequences its journal gave up, for a gap statement
         self.dropped_statements = 0
         self.damaged = False
         self.bricked = False
@@ -214,6 +215,7 @@ class SimDevice:
                 self._trace.fault("journal-full", f"{self.name} {first_seq} {count}")
             else:
                 self._trace.note("lost", f"{self.name} {first_seq} {count} reason {reason}")
+            self.named.append((first_seq, first_seq + count))
             lose(first_seq, count, identity, reason)
 
         journal.append, journal.seal, journal.free, journal.set_aside, journal.losses.add = (

@@ -137,9 +137,11 @@ class Ingest:
             if error.code == checks.SILENT:
                 self.counts["silent"] += 1
                 return None
-            if error.code in checks.REFUSED:
+            if error.code not in checks.REFUSED:
+                raise
+            if await self._log.store.index_of(opened.signed.identity) is None:
                 return self._refuse(topic, opened, error)
-            raise
+            # Logged while it was live: "will not be logged" would be a lie. It gets the ack that its device has missed.
         try:
             columns = checks.check_rows(opened)
         except VerifyError as error:

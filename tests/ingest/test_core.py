@@ -169,6 +169,24 @@ def test_who_may_not_log_here_gets_a_signed_refusal(tmp_path: Path, change: dict
     run(story())
 
 
+def test_what_was_logged_before_a_revocation_is_acked_not_refused(tmp_path: Path) -> None:
+    """Its ack got lost, so it comes again: no node signs that it will not log what it has logged."""
+
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_half(tmp_path, meter) as half:
+            sent = meter.readings()
+            await half.ack(meter, sent)
+            half.ledger.values[meter.id] = meter.value(status=REVOKED)
+            again = await half.ack(meter, sent)
+            assert (again.identity, again.log_size, half.log.head.size) == (sent.identity, 1, 1)
+            await half.send(meter, meter.readings())
+            (refusal,) = half.replies()
+            assert isinstance(refusal, Refusal) and refusal.code == 322
+
+    run(story())
+
+
 def test_a_suspended_device_gets_no_answer_until_it_is_resumed(tmp_path: Path) -> None:
     async def story() -> None:
         meter = Device("m1")

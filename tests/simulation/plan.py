@@ -50,7 +50,7 @@ class Plan:
         return [kind for kind in STORE_KINDS if kind in self.rates]
 
 
-def everything(rng: random.Random, hours: float) -> Plan:
+def everything(rng: random.Random, hours: float = 16.0) -> Plan:
     """Every kind of trouble in one run, for a device of each kind of clock and one that is small."""
     rates = dict.fromkeys(MESSAGE_KINDS, 0.02) | dict.fromkeys(EVENTS, hours / 4) | dict.fromkeys(STORE_KINDS, 1.0)
     devices = (

@@ -229,6 +229,7 @@ class SimDevice:
         if self._sealing is not None and journal.tip_identity == self._sealing.identity:
             self.sealed.append(self._sealing)
         self._sealing = None
+        self.named += [(item.record.first_seq, item.record.first_seq + item.record.count) for item in journal.losses.items]
         if self.taken and journal.next_seq <= max(self.taken):
             self.on_violation(f"{self.name}: starts at sequence {journal.next_seq} although {max(self.taken)} was taken")
         if self.sealed and journal.tip_identity != self.sealed[-1].identity and not self.damaged:

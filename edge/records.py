@@ -217,7 +217,8 @@ def build_statement_record(meta: StatementMeta, statement: bytes, dictionary: by
 
 
 def read_statement_meta(body: bytes) -> StatementMeta:
-    kind = STATEMENT_KINDS[body[4]]
+    # A bit may change in a flash that is in use: only readings have a count, and the statement itself then no longer checks.
+    kind = STATEMENT_KINDS[body[4]] if body[4] < len(STATEMENT_KINDS) else "readings" if body[13] or body[14] else "time-repair"
     return StatementMeta(
         int.from_bytes(body[:4], "big"),
         kind,

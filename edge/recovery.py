@@ -222,15 +222,21 @@ def restore_groups(journal: object) -> None:
 def drop_damaged(journal: object, damaged: list[tuple[int, int]]) -> None:
     """Bundles and unsealed readings that touch sequences which cannot be read are lost; what lies before them unsealed may have been sealed
     by a statement that is gone, so it must not be sealed again."""
+    dropped: list[int] = []
     for first_seq, end_seq in damaged:
         for i in range(len(journal.index) - 1, -1, -1):
             meta = journal.meta(journal.index[i])
             if meta.kind == "readings" and meta.first_seq < end_seq and first_seq < meta.first_seq + meta.count:
                 journal.losses.add(meta.first_seq, meta.count, meta.identity, LOST_DAMAGED)
-                journal.ring.clear_flag(journal.index.pop(i), records.DROPPED)
+                dropped.append(journal.index.pop(i))
         if journal.sealed_end < end_seq:
             journal.losses.add(journal.sealed_end, end_seq - journal.sealed_end, None, LOST_DAMAGED)
             journal.advance_sealed(end_seq)
+    journal.write_losses(NOT_ALIVE)
+    # Not before: a cut between the two would leave a statement that is neither pending nor named lost.
+    for place in dropped:
+        if journal.ring.first_seq[place // SECTOR_BYTES] != NOT_ALIVE:  # else its sector had to make room for the losses
+            journal.ring.clear_flag(place, records.DROPPED)
 
 
 def skip_ahead(journal: object) -> None:

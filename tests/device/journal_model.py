@@ -1,11 +1,15 @@
 """A model of what a journal must still know, kept beside it, and a checker. Used by the power-cut tests; contains no test itself."""
 
+import copy
 import hashlib
 import random
+from contextlib import suppress
 
 from edge import records
 from edge.journal import Journal
-from shared.types import Lost
+from edge.rows import decode_sector
+from shared.errors import Unavailable
+from shared.types import Lost, Reading
 from tests.device.memory_flash import MemoryFlash, PowerCut
 
 TABLE = hashlib.sha256(b"table").digest()
@@ -41,6 +45,19 @@ class Model:
         self.clock = 4
         self.start()
 
+    def copy(self) -> "Model":
+        """An independent one; what was promised is never changed, so only the containers are copied."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (dict, set)):
+                setattr(other, name, value.copy())
+        other.random = random.Random()
+        other.random.setstate(self.random.getstate())
+        memo = {id(self.flash): self.flash.copy()}
+        other.flash = memo[id(self.flash)]
+        other.journal = copy.deepcopy(self.journal, memo)
+        return other
+
     def start(self) -> None:
         self.journal = Journal(self.flash)
         boot = self.journal.start_boot()
@@ -48,15 +65,18 @@ class Model:
         self.boots.add(boot)
 
     def take(self) -> None:
-        journal = self.journal
-        value = 1000 * journal.next_seq
-        registers: list[int | None] = [value, 7, self.random.randrange(5000), -3]
+        registers: list[int | None] = [1000 * self.journal.next_seq, 7, self.random.randrange(5000), -3]
         status = 0
         if self.random.randrange(20) == 0:
             registers, status = [None] * 4, 1
+        self.take_of(registers, status)
+
+    def take_of(self, registers: list[int | None], status: int = 3) -> None:
+        journal = self.journal
         reading = (1_700_000_000 + 60 * journal.next_seq, registers, status)
         self.trying = (journal.next_seq, reading)
-        seq = journal.append(context_of(journal.boot, self.clock), *reading)
+        context = context_of(journal.boot, self.clock)._replace(registers=len(registers))
+        seq = journal.append(context, *reading)
         assert seq not in self.taken, "a sequence was used twice"
         self.taken[seq] = reading
         self.trying = None
@@ -67,7 +87,10 @@ class Model:
             return None
         group = journal.groups[0]
         count = min(group.count, count_max)
-        return self._seal("readings", group.first_seq, count)
+        try:
+            return self._seal("readings", group.first_seq, count)
+        except Unavailable:
+            return None  # making room for the statement dropped its readings
 
     def seal_gap(self) -> bytes | None:
         if not self.journal.losses:
@@ -78,6 +101,19 @@ class Model:
         for item in lost:
             self.named.update(range(item.first_seq, item.first_seq + item.count))
         return identity
+
+    def seal_repair(self) -> bytes:
+        return self._seal("time-repair", 0, 0)
+
+    def set_aside(self, code: int = 233) -> None:
+        """The node refuses the oldest statement; 233: for its rows, which are named lost then."""
+        entry = next(iter(self.journal.pending()), None)
+        if entry is None:
+            return
+        self.gone.add(entry.identity)
+        self.journal.set_aside(entry.identity, code)
+        if code != 233:
+            self.acked.update(range(entry.first_seq, entry.first_seq + entry.count))
 
     def _seal(self, kind: str, first_seq: int, count: int) -> bytes:
         self.serial += 1
@@ -118,11 +154,25 @@ class Model:
         lost = set(self.named)
         for item in journal.losses.items:
             lost.update(range(item.record.first_seq, item.record.first_seq + item.record.count))
-        waiting = self.check_pending() | self.check_groups()
+        rows = self.rows_on_flash()
+        waiting = self.check_pending(rows) | self.check_groups(rows)
         missing = set(self.taken) - waiting - lost - self.acked
         assert not missing, f"readings forgotten: {sorted(missing)[:5]}"
 
-    def check_pending(self) -> set[int]:
+    def rows_on_flash(self) -> dict[int, Reading]:
+        """Every reading that can be read."""
+        found: list[Reading] = []
+        for sector in self.journal.ring.alive():
+            decode_sector(self.journal.ring, sector, 0, 1 << 62, found)
+        return {reading.seq: reading for reading in found}
+
+    def check_rows(self, first_seq: int, count: int, rows: dict[int, Reading]) -> set[int]:
+        for seq in range(first_seq, first_seq + count):
+            reading = rows[seq]
+            assert (reading.time_s, reading.registers, reading.status) == self.taken[seq]
+        return set(range(first_seq, first_seq + count))
+
+    def check_pending(self, rows: dict[int, Reading]) -> set[int]:
         seqs: set[int] = set()
         for entry in self.journal.pending():
             if entry.identity in self.sealed:
@@ -130,20 +180,39 @@ class Model:
                 assert self.journal.statement(entry.identity) == statement
                 assert entry.kind == kind
                 assert kind != "readings" or (entry.first_seq, entry.count) == (first_seq, count)
-            for reading in self.journal.readings(entry.first_seq, entry.count):
-                assert (reading.time_s, reading.registers, reading.status) == self.taken[reading.seq]
-                assert reading.seq not in seqs, "one sequence in two statements"
-                seqs.add(reading.seq)
+            found = self.check_rows(entry.first_seq, entry.count, rows)
+            assert not found & seqs, "one sequence in two statements"
+            seqs |= found
         return seqs
 
-    def check_groups(self) -> set[int]:
+    def check_groups(self, rows: dict[int, Reading]) -> set[int]:
         seqs: set[int] = set()
         for group in self.journal.groups:
-            for reading in self.journal.readings(group.first_seq, group.count):
-                assert (reading.time_s, reading.registers, reading.status) == self.taken[reading.seq]
-                seqs.add(reading.seq)
+            seqs |= self.check_rows(group.first_seq, group.count, rows)
             assert group.first_seq >= self.journal.sealed_end
+            assert len(self.journal.readings(group.first_seq, group.count)) == group.count
         return seqs
+
+    def check_reported(self, complete: bool = True) -> None:
+        """After damage: what can be read is what was taken and sealed. `complete`: every reading is there, or in a statement or group that
+        is there, or lost and known to be; of a sector without its header, the device knows only when the node asks for what was in it."""
+        journal = self.journal
+        assert all(seq < journal.next_seq for seq in self.taken), "a sequence would be used twice"
+        for seq, reading in self.rows_on_flash().items():
+            assert seq not in self.taken or (reading.time_s, reading.registers, reading.status) == self.taken[seq], "another reading"
+        reported = set(self.named)
+        for item in journal.losses.items:
+            reported.update(range(item.record.first_seq, item.record.first_seq + item.record.count))
+        for entry in journal.pending():
+            kind, first_seq, count, statement = self.sealed[entry.identity]
+            assert (entry.kind, entry.first_seq, entry.count) == (kind, first_seq if kind == "readings" else 0, count)
+            with suppress(Unavailable):  # unreadable, it is set aside when it is to be sent, and its readings are named lost
+                assert journal.statement(entry.identity) == statement, "another statement"
+            reported.update(range(entry.first_seq, entry.first_seq + entry.count))
+        for group in journal.groups:
+            reported.update(range(group.first_seq, group.first_seq + group.count))
+        missing = set(self.taken) - reported - self.acked
+        assert not complete or not missing, f"readings forgotten: {sorted(missing)[:5]}"
 
 
 def random_step(model: Model) -> None:

@@ -1,6 +1,7 @@
 """The journal after a power cut and a changed bit: no sequence and no boot is used twice, and device and backend come to an end together.
 
-In: journals cut and damaged. Out: passes or failures. Every reading is then in the log or named lost, and nothing jams.
+In: journals cut and damaged. Out: passes or failures. Every reading is then in the log or named lost, and nothing jams. `make test` changes
+some bits of each kind of record, `make test-faults` every bit of a full journal.
 """
 
 import copy
@@ -14,9 +15,10 @@ from edge.recovery import was_whole
 from server.evidence.chain import Chain, apply_statement
 from shared.errors import Unavailable
 from shared.types import Ack, Statement
+from tests.device.damage import Damage, bits_of, one_of_each, records_of
 from tests.device.journal_model import Model, PowerCut, context_of, random_step
 from tests.device.memory_flash import MemoryFlash
-from tests.device.test_journal_cuts import OPERATIONS, model_with
+from tests.device.test_journal_cuts import OPERATIONS, bytes_of, full_model, is_cut, model_with
 
 ROUNDS_MAX = 3000
 
@@ -218,3 +220,128 @@ def test_unreadable_readings_are_given_up() -> None:
     assert [item.record[1:4] for item in journal.losses.items] == [(0, 20, entry.identity), (20, 5, None)]
     assert model.take() is None
     assert journal.groups[0].first_seq == 25
+
+
+# --- every bit of a full journal that has gone round
+
+
+KINDS = {"header", "context", "lost", "short reading", "blank", "readings statement", "gap statement", "time-repair statement"}
+
+
+def worn_model() -> Model:
+    """Full, with every kind of record on it, long readings and boots too, and readings not yet sealed."""
+    model = full_model()
+    for big in (1 << 60, -(1 << 60)):
+        model.take_of([big, None] + [-big, big] * 4)
+    model.start()
+    model.take()
+    return model
+
+
+def test_bits_of_each_kind_of_record() -> None:
+    model = worn_model()
+    damage = Damage(model)
+    found = one_of_each(model)
+    assert {record.name for record in found} == KINDS | {"boot", "long reading"}
+    damage.flip_all(found, 11)
+    assert damage.bits > 400
+    assert damage.unknown == 0
+    assert len(damage.conclusions) >= len(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_every_bit(part: int) -> None:
+    """Three sectors of records, one blank; two bits of a sector's header alone can hide it, and then the next header tells."""
+    model = worn_model()
+    damage = Damage(model)
+    found = list(records_of(model))[part::8]
+    damage.flip_all(found, 1)
+    assert damage.bits > 8000
+    assert damage.unknown == 0
+    assert len(damage.conclusions) >= len(found) - 1
+
+
+def test_the_only_sector_cannot_be_guessed_from() -> None:
+    """With one sector, nothing else tells how far it went: the start refuses, and erases nothing."""
+    model = model_with(30)
+    damage = Damage(model)
+    header = next(record for record in records_of(model) if record.name == "header")
+    for bit in bits_of(header, 13):
+        damage.flip(header, bit)
+    assert damage.unknown == damage.bits > 40
+
+
+def flip_in_use(model: Model, bit: int) -> None:
+    """The journal runs on; what it holds in memory was right, what it reads now is not."""
+    model.flash.content[bit // 8] ^= 1 << bit % 8
+    model.journal.ring._loaded = -1
+    run_to_the_end(model)
+
+
+def test_bits_changed_while_in_use() -> None:
+    model = worn_model()
+    tried = 0
+    for record in one_of_each(model):
+        for bit in bits_of(record, 149):
+            flip_in_use(model.copy(), bit)
+            tried += 1
+    assert tried > 40
+
+
+@pytest.mark.parametrize("kind", ["readings statement", "gap statement", "time-repair statement"])
+def test_the_kind_of_a_statement_changed_while_in_use(kind: str) -> None:
+    """It is read again and again, unchecked, when the order of what is pending matters."""
+    model = full_model()
+    record = next(r for r in records_of(model) if r.name == kind and r.start in model.journal.index)
+    for bit in range(8):
+        flip_in_use(model.copy(), 8 * (record.start + 8) + bit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_more_bits_changed_while_in_use(part: int) -> None:
+    model = worn_model()
+    tried = 0
+    for record in one_of_each(model):
+        for bit in bits_of(record, 5)[part::4]:
+            flip_in_use(model.copy(), bit)
+            tried += 1
+    assert tried > 200
+
+
+def test_a_cut_while_a_start_writes_down_the_damage() -> None:
+    """A bit of each kind of record, then the supply fails at bytes of the start that finds it, then a start finds both."""
+    model = worn_model()
+    tried = 0
+    for record in one_of_each(model):
+        if record.name == "blank":
+            continue
+        damaged = model.copy()
+        damaged.flash.content[(record.start + record.end) // 2] ^= 0x10
+        last = bytes_of(damaged, "boot")
+        for place in range(0, last, 1 + last // 7):
+            trial = damaged.copy()
+            assert is_cut(trial, "boot", place)
+            trial.restart()
+            trial.check_reported(record.name != "header")
+            run_to_the_end(trial)
+            tried += 1
+    assert tried > 50
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_bits_in_two_sectors(seed: int) -> None:
+    """More than is promised; still nothing that can be read is another reading or statement, and no error but 421 escapes."""
+    model = worn_model()
+    model.random.seed(seed)
+    for _ in range(12):
+        trial = model.copy()
+        for sector in model.random.sample(range(trial.flash.sectors), 2):
+            trial.flash.content[sector * 4096 + model.random.randrange(4096)] ^= 1 << model.random.randrange(8)
+        try:
+            trial.restart()
+        except Unavailable as error:
+            assert error.code == 421
+            continue
+        trial.check_reported(complete=False)

@@ -24,6 +24,10 @@ NAMES = {
 }
 
 
+# With these gone, a device knows what it lost only when the node asks for it: then it names it (outbox).
+ASKED_FOR = ("header", "lost")
+
+
 class Record(NamedTuple):
     """Bytes [start, end) of the flash."""
 
@@ -97,7 +101,7 @@ class Damage:
         concluded = (record, fingerprint(journal))
         if concluded not in self.conclusions:
             self.conclusions.add(concluded)
-            self.hold(flash, journal, record.name != "header")
+            self.hold(flash, journal, record.name not in ASKED_FOR)
 
     def hold(self, flash: MemoryFlash, journal: Journal, complete: bool) -> None:
         """What was concluded is true, stays so at the next start, and device and backend come to an end with it."""

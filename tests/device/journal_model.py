@@ -195,7 +195,7 @@ class Model:
 
     def check_reported(self, complete: bool = True) -> None:
         """After damage: what can be read is what was taken and sealed. `complete`: every reading is there, or in a statement or group that
-        is there, or lost and known to be; of a sector without its header, the device knows only when the node asks for what was in it."""
+        is there, or lost and known to be."""
         journal = self.journal
         assert all(seq < journal.next_seq for seq in self.taken), "a sequence would be used twice"
         for seq, reading in self.rows_on_flash().items():

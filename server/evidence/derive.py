@@ -22,6 +22,7 @@ from .span import Span
 
 DERIVED_TABLES = ("statements", "rollups", "chains", "lost", "findings")
 INT64_MAX = (1 << 63) - 1
+KEYS_MAX = 500  # of one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,19 @@ class Derived:
 class Deriver:
     """Works through one round of entries over a database that knows everything before them."""
 
-    def __init__(self, conn: aiosqlite.Connection) -> None:
+    def __init__(self, conn: aiosqlite.Connection, known: dict[bytes, Chain] | None = None) -> None:
+        """`known`: chains as they are committed; those that are taken may change, and are not left there."""
         self._conn = conn
+        self._known = {} if known is None else known
+        self._stored: dict[bytes, bytes] = {}
         self.derived = Derived()
+
+    async def load(self, devices: Iterable[bytes]) -> None:
+        """Reads in one go what `chain` will be asked for."""
+        missing = {device for device in devices if device not in self._known}
+        rows = await _fetch_of(self._conn, "SELECT device, state FROM chains WHERE device", sorted(missing))
+        self._stored = {row[0]: row[1] for row in rows}
+        self._known.update((device, Chain()) for device in missing if device not in self._stored)
 
     async def add(self, index: int, entry: Entry) -> None:
         """Derives from one entry. Raises Unavailable 420, having changed nothing, if its device has too many holes already."""
@@ -72,10 +83,11 @@ class Deriver:
 
     async def chain(self, device: bytes) -> Chain:
         """The device's chain after everything added so far."""
-        chain = self.derived.chains.get(device)
+        chain = self.derived.chains.get(device) or self._known.pop(device, None)
         if chain is None:
-            chain = await read_chain(self._conn, device)
-            self.derived.chains[device] = chain
+            stored = self._stored.get(device)
+            chain = await read_chain(self._conn, device) if stored is None else decode_chain(stored)
+        self.derived.chains[device] = chain
         return chain
 
     def _note(self, index: int, entry: Entry, found: Iterable[findings.Finding], chain: Chain) -> None:
@@ -143,11 +155,15 @@ def _tail_of(row: Sequence[Any], time_at: int, registers_at: int) -> Tail:
 
 async def known_identities(conn: aiosqlite.Connection, identities: Sequence[bytes]) -> set[bytes]:
     """Which of the identities are logged."""
-    found: set[bytes] = set()
-    for start in range(0, len(identities), 500):
-        part = identities[start : start + 500]
-        marks = ",".join("?" * len(part))
-        found.update(row[0] for row in await fetch(conn, f"SELECT identity FROM statements WHERE identity IN ({marks})", part))  # noqa: S608
+    return {row[0] for row in await _fetch_of(conn, "SELECT identity FROM statements WHERE identity", identities)}
+
+
+async def _fetch_of(conn: aiosqlite.Connection, query: str, keys: Sequence[bytes]) -> list[Sequence[Any]]:
+    """Rows of a query that ends in a column, for these values of it."""
+    found = []
+    for start in range(0, len(keys), KEYS_MAX):
+        part = keys[start : start + KEYS_MAX]
+        found += await fetch(conn, f"{query} IN ({','.join('?' * len(part))})", part)
     return found
 
 

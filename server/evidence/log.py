@@ -35,6 +35,7 @@ ROUND_AGE_S = 0.05
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 ASIDE_MAX = 1024
+CHAINS_MAX = 4096  # kept in memory, those of the latest rounds
 SET_ASIDE = 470
 CHECKPOINT = "checkpoint"
 Keep = Callable[[bytes], None]
@@ -70,6 +71,7 @@ class EvidenceLog:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._aside: OrderedDict[bytes, None] = OrderedDict()
+        self._chains: dict[bytes, Chain] = {}
 
     @classmethod
     async def open(cls, directory: Path, store: EvidenceStore, origin: str, key: Signing, keep: Keep | None = None) -> Self:
@@ -176,15 +178,19 @@ class EvidenceLog:
         fail([waiting], Unavailable(SET_ASIDE, f"a fault of this program: {fault}"))
 
     async def _round(self, batch: list[Waiting]) -> None:
-        deriver = Deriver(self.store.reader)
+        deriver = Deriver(self.store.reader, self._chains)
         fresh = await self._sort_out(batch, deriver)
         if fresh:
             await self._commit(fresh, deriver.derived)
         await self._answer(batch, deriver)
+        self._chains.update(deriver.derived.chains)  # as they are committed now; after an error they are read again
+        while len(self._chains) > CHAINS_MAX:
+            del self._chains[next(iter(self._chains))]
 
     async def _sort_out(self, batch: list[Waiting], deriver: Deriver) -> list[Waiting]:
         """Gives each new identity its index and derives from it; one that cannot be taken now gets its error."""
         known = await known_identities(self.store.reader, [w.admission.entry.identity for w in batch])
+        await deriver.load({w.device for w in batch})
         fresh: list[Waiting] = []
         for waiting in batch:
             entry = waiting.admission.entry

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from server.evidence import log as log_module
+from server.evidence.chain import encode_chain
+from server.evidence.derive import read_chain
 from server.evidence.log import EvidenceLog
 from shared import note
 from shared.errors import VerifyError
@@ -147,6 +149,29 @@ def test_the_log_of_another_origin_is_not_taken_over(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_chains_in_memory_are_bounded_and_are_what_the_store_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "CHAINS_MAX", 3)
+
+    async def story() -> None:
+        fleet = [Device(f"m{i}") for i in range(5)]
+        async with open_half(tmp_path, *fleet) as half:
+            for turn in range(1, 4):
+                for meter in fleet:
+                    sent = meter.readings()
+                    assert (await half.ack(meter, sent, sent)).next_seq == 3 * turn
+                    assert len(half.log._chains) <= 3
+            for device, chain in half.log._chains.items():
+                assert encode_chain(chain) == encode_chain(await read_chain(half.store.reader, device))
+            monkeypatch.setattr(log_module, "write_file", None)  # an error after the head moved: what memory held is no longer trusted
+            await half.send(fleet[4], fleet[4].readings())
+            monkeypatch.undo()
+            monkeypatch.setattr(log_module, "CHAINS_MAX", 3)
+            assert fleet[4].id not in half.log._chains
+            assert (await half.ack(fleet[4], fleet[4].readings())).next_seq == 15
+
+    asyncio.run(story())
+
+
 def test_one_damaged_chain_does_not_stop_other_devices(tmp_path: Path) -> None:
     async def story() -> None:
         broken, sound = Device("m1"), Device("m2")
@@ -157,6 +182,7 @@ def test_one_damaged_chain_does_not_stop_other_devices(tmp_path: Path) -> None:
                 await conn.execute("UPDATE chains SET state = x'80'")
 
             await half.store.writer.run(work)
+        async with open_half(tmp_path, broken, sound) as half:
             await asyncio.gather(half.send(broken, broken.readings()), half.send(sound, sound.readings()))
             (ack,) = half.replies()
             assert ack.device == sound.id and ack.next_seq == 3

@@ -95,7 +95,7 @@ def test_what_is_remembered_of_them_is_bounded(tmp_path: Path, monkeypatch: pyte
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("what", ["SELECT identity", "SELECT state", "SELECT origin"])
+@pytest.mark.parametrize("what", ["SELECT identity", "SELECT device, state", "SELECT origin"])
 @pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("database disk image is malformed")])
 def test_a_store_that_cannot_be_read_acks_nothing_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str, error: Exception
@@ -164,6 +164,7 @@ def test_a_damaged_chain_stands_in_the_way_of_its_own_device_only(tmp_path: Path
             old = first.readings()
             await half.ack(first, old)
             await half.store.writer.run(lambda conn: conn.execute("UPDATE chains SET state = x'ff' WHERE device = ?", (first.id,)))
+        async with open_half(tmp_path, first, second) as half:
             await both(half, (first, old), (first, first.readings()), (second, second.readings()))
             (ack,) = half.replies()
             assert (ack.device, ack.next_seq, half.log.head.size) == (second.id, 3, 2)

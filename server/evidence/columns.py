@@ -61,6 +61,12 @@ def check_columns(statement: Statement, salt: object, rows: object) -> Columns |
 # --- columns
 
 
+def read_columns(statement: Statement, rows: object) -> Columns | None:
+    """The columns whatever their root; None for rows that are left to the reference, right or wrong."""
+    read = _read(statement, rows)
+    return None if read is None else read[0]
+
+
 def _read(statement: Statement, rows: Any) -> tuple[Columns, list[_Pieces]] | None:
     """The columns and the pieces of their leaves, if all is right and nothing but integers; None leaves it to the reference."""
     if type(rows) is not list or len(rows) != 3:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from server import fastcbor
 from server.bench.node import BenchDevice
 from server.evidence import columns as module
-from server.evidence.columns import Columns, check_columns, leaf_hashes
+from server.evidence.columns import Columns, check_columns, leaf_hashes, read_columns
 from shared import bundle, merkle
 from shared.errors import MeterproofError
 from shared.statement import open_statement
@@ -79,8 +79,8 @@ def test_any_bundle(readings: list[Reading]) -> None:
 def test_what_meters_make_never_needs_the_reference(readings: list[Reading]) -> None:
     statement, rows = statement_of(readings), rows_of(readings)
     agree(statement, SALT, rows)
-    read = module._read(statement, rows)
-    assert read is not None and plain(read[0]) == plain(Columns.of(readings))
+    read = read_columns(statement, rows)
+    assert read is not None and plain(read) == plain(Columns.of(readings))
     hashes = leaf_hashes(statement, SALT, rows)
     assert hashes == bundle.leaf_hashes(SALT, readings) and module._root(hashes) == merkle.root(hashes) == statement.root
 
@@ -119,7 +119,7 @@ def test_what_it_takes_alone_the_reference_would_take(count: int, times: object,
     hashes = leaf_hashes(statement, SALT, rows)
     if hashes is not None:
         statement = statement._replace(root=module._root(hashes))
-        assert agree(statement, SALT, rows) == plain(module._read(statement, rows)[0])
+        assert agree(statement, SALT, rows) == plain(read_columns(statement, rows))
     agree(statement, SALT, rows)
     agree(statement, SALT, [*rows, 0])
 
@@ -144,5 +144,5 @@ def test_a_device_of_the_bench() -> None:
     for count in (60, 60, 1, 2, 1024):
         envelope = bundle.read_envelope(fastcbor.decode(device.envelope(count)))
         _, statement = open_statement(envelope.statement)
-        assert module._read(statement, envelope.rows) is not None
+        assert read_columns(statement, envelope.rows) is not None
         agree(statement, envelope.salt, envelope.rows)

@@ -78,7 +78,7 @@ def decode_rows(data: bytes) -> list[Reading]:
     if said.kind != "readings" or envelope.rows is None:
         raise DecodeError(121, "no rows")
     code, plain = outcome(lambda: bundle.rows_to_readings(said, envelope.rows))
-    quick = columns._read(said, envelope.rows)
+    quick = columns.read_columns(said, envelope.rows)
     if code:
         assert quick is None, f"taken as columns, refused as readings with {code}"
         raise DecodeError(code, "refused by both")
@@ -89,7 +89,7 @@ def decode_rows(data: bytes) -> list[Reading]:
     assert found is not None
     assert checks_golden.same(readings_of(found, said.first_seq), plain)
     if quick is not None:
-        assert columns.leaf_hashes(envelope.salt, said.first_seq, quick) == bundle.leaf_hashes(envelope.salt, plain)
+        assert columns.leaf_hashes(said, envelope.salt, envelope.rows) == bundle.leaf_hashes(envelope.salt, plain)
     return plain
 
 

@@ -26,6 +26,8 @@ from shared.errors import DecodeError, RuleError, Unavailable
 from .config import is_loopback
 
 CONNECTIONS_MAX = 4096
+DELIVERIES_MAX = 1000  # to one client, not yet confirmed by it
+MESSAGES_MAX = 4096  # taken from clients and not yet handed on
 NODE_USER = "node"
 TOPIC_ROOT = "meterproof/v1"
 USER_NAME = re.compile(r"mporg1[a-z0-9]{6,60}/mpdev1[a-z0-9]{6,80}")
@@ -83,6 +85,45 @@ class DeviceTopics(BaseTopicPlugin):
         node_user: str = NODE_USER
 
 
+class Backlog(BaseTopicPlugin):
+    """Bounds what waits for a client that is slow, and in all: what is too much is dropped, and comes again, since no signed ack came.
+
+    amqtt has no such bound of its own, and keeps deliveries that are done behind the first one that is not.
+    """
+
+    def __init__(self, context: BrokerContext) -> None:
+        super().__init__(context)
+        self._broker = context._broker_instance
+        self.dropped = 0
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        if action == Action.PUBLISH:
+            full = self._broker._broadcast_queue.qsize() >= MESSAGES_MAX
+        elif action == Action.RECEIVE and session is not None:
+            full = session.inflight_out_count >= DELIVERIES_MAX
+            self._forget_done()
+        else:
+            return True
+        self.dropped += full
+        if full and self.dropped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th, …
+            _LOG.warning("%d messages dropped: a client is slower than those who send to it", self.dropped)
+        return not full
+
+    def _forget_done(self) -> None:
+        tasks = self._broker._tasks_queue
+        if len(tasks) >= 2 * DELIVERIES_MAX:
+            waiting = [task for task in tasks if not task.done() or (not task.cancelled() and task.exception() is not None)]
+            if len(waiting) <= len(tasks) // 2:
+                tasks.clear()
+                tasks.extend(waiting)
+
+    @dataclass
+    class Config:
+        """Nothing to set."""
+
+
 def is_topic_allowed(user: str, topic: str, node_user: str = NODE_USER) -> bool:
     """Whether a user may publish to, subscribe to or receive a topic or topic filter."""
     if user == node_user:
@@ -95,7 +136,7 @@ def is_topic_allowed(user: str, topic: str, node_user: str = NODE_USER) -> bool:
 
 def build_broker_config(host: str, port: int, password_file: Path | None, node_user: str = NODE_USER) -> BrokerConfig:
     """Raises DecodeError 195 when anonymous devices would be reachable from outside."""
-    plugins: dict[str, object] = {}
+    plugins: dict[str, object] = {f"{_HERE}.Backlog": {}}
     if password_file is not None:
         if not password_file.is_file():
             raise DecodeError(195, f"{password_file}: no such password file")

@@ -21,7 +21,14 @@ def test_a_quick_run_measures_every_row(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == list(ALL_IDS)
     assert all(row["value"] > 0 for row in rows)
     limited = {row["id"] for row in rows if row["limit"]}
-    assert limited == {*cores.IDS, "pipeline_readings_per_s", "pipeline_cpu_us_per_reading", "ledger_tx_per_s", "merkle_root_1m_s"}
+    assert limited == {
+        *cores.IDS,
+        "pipeline_readings_per_s",
+        "pipeline_cpu_us_per_reading",
+        "ledger_tx_per_s",
+        "state_update_us",
+        "merkle_root_1m_s",
+    }
     assert out.with_suffix(".svg").stat().st_size > 1000
 
 

@@ -64,12 +64,17 @@ def main() -> int:
             show = partial(show_progress, live, outcomes, len(names))
             outcome = run_fuzzer(TARGETS[name], given.inputs, given.seconds or FOREVER_S, given.home, show)
             outcomes.append(outcome)
+            write_summary(outcomes, given.home)
             live.update(table_of(outcomes, len(names)))
     return report(outcomes, given.home)
 
 
-def report(outcomes: list[Outcome], home: Path) -> int:
+def write_summary(outcomes: list[Outcome], home: Path) -> None:
+    """After every decoder: a run that is stopped has said what it did."""
     (home / "summary.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n", encoding="utf-8")
+
+
+def report(outcomes: list[Outcome], home: Path) -> int:
     print()
     broken = [(outcome.name, what) for outcome in outcomes for what in outcome.broken]
     for name, what in broken:

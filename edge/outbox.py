@@ -32,7 +32,7 @@ class Outbox:
         self._missing: list[tuple[int, int]] = []
         self._next_seq = 0
         self._log_size = -1
-        self._suspect = (-1, 0, 0)
+        self._suspect = (-1, 0, 0, 0)
         self.wait_ms = IDLE_MS
 
     def forget(self) -> None:
@@ -106,7 +106,7 @@ class Outbox:
             self._log_size = ack.log_size
             self._next_seq = ack.next_seq
             self._missing = ack.missing
-            self._name_unknown(ack)
+            self._name_unknown(ack, now_ms)
         self.hurry(now_ms)
         return freed
 
@@ -142,21 +142,23 @@ class Outbox:
         except (Unavailable, DecodeError):
             return False
 
-    def _name_unknown(self, ack: object) -> None:
+    def _name_unknown(self, ack: object, now_ms: int) -> None:
         """What the node misses and this device neither holds nor has named is gone for good, by a fault on either side. Said so twice, it
-        is named lost: else the node would wait for it forever, and nothing could be freed any more."""
+        is named lost: else the node would wait for it forever, and nothing could be freed any more. The second time may come from the
+        same state of the log: it may grow by nobody but us, and we may hold nothing that it does not have."""
         journal = self._journal
-        # What waits to be named, or has been in a gap statement that was not sent yet, is not unknown.
-        if len(journal.losses) or any(entry.identity not in self._sent for entry in journal.pending_gaps()):
+        # What waits to be named is not unknown, nor what may be in a gap statement that the node has hardly had the time to take.
+        if len(journal.losses) or any(self._sent.get(entry.identity, (0,))[0] < 2 for entry in journal.pending_gaps()):
             return
         for first_seq, count in ack.missing:
             seq, end_seq = self._not_held(first_seq, min(first_seq + count, journal.sealed_end))
             if seq >= end_seq:
                 continue
-            if self._suspect[:2] == (seq, end_seq) and self._suspect[2] < ack.log_size:
+            if self._suspect[:2] != (seq, end_seq):
+                self._suspect = (seq, end_seq, ack.log_size, now_ms)
+            elif self._suspect[2] < ack.log_size or now_ms - self._suspect[3] >= ASKED_MS:
                 journal.lose(seq, end_seq - seq, None, LOST_DAMAGED)
-            elif self._suspect[:2] != (seq, end_seq):
-                self._suspect = (seq, end_seq, ack.log_size)
+                self._suspect = (-1, 0, 0, 0)
             return
 
     def _not_held(self, seq: int, end_seq: int) -> tuple[int, int]:

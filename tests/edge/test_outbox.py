@@ -224,6 +224,31 @@ def test_what_is_gone_on_both_sides_is_named_lost_at_the_second_asking() -> None
     assert [item.record[1:3] for item in journal.losses.items] == [(0, 5)]
 
 
+def test_the_second_asking_may_come_from_a_log_that_nobody_else_makes_grow() -> None:
+    """The window is full of what the node has: it answers each time from the same state."""
+    journal, identities = journal_of(3)
+    outbox = Outbox(journal)
+    assert outbox.apply_ack(ack(5, identities[0], [], 1), 0) == 1
+    for now_ms in (0, ASKED_MS - 1):
+        outbox.apply_ack(ack(0, None, [(0, 5)], 2), now_ms)
+    assert len(journal.losses) == 0
+    outbox.apply_ack(ack(0, None, [(0, 5)], 2), ASKED_MS)
+    assert [item.record[1:3] for item in journal.losses.items] == [(0, 5)]
+
+
+def test_one_loss_is_not_named_in_two_gaps_while_the_first_is_on_its_way() -> None:
+    journal, identities = journal_of(3)
+    outbox = Outbox(journal)
+    assert outbox.apply_ack(ack(5, identities[0], [], 1), 0) == 1
+    for log_size in (2, 3):
+        outbox.apply_ack(ack(0, None, [(0, 5)], log_size), 0)
+    seal(journal, "gap", journal.losses.for_gap()[1], 0)
+    send_all(outbox, 0)
+    for log_size in (4, 5, 6):
+        outbox.apply_ack(ack(0, None, [(0, 5)], log_size), log_size * ASKED_MS)
+    assert len(journal.losses) == 0
+
+
 def test_what_is_held_or_named_already_is_not_named_lost() -> None:
     journal, _ = journal_of(3)
     outbox = Outbox(journal)
@@ -237,6 +262,7 @@ def test_what_is_held_or_named_already_is_not_named_lost() -> None:
         outbox.apply_ack(ack(0, None, [(0, 5)], log_size), 0)
     assert len(journal.losses) == 0, "a gap statement waits to be sent and may name it"
     send_all(outbox, 0)
+    send_all(outbox, 2 * RESEND_MS)
     for log_size in (7, 8):
         outbox.apply_ack(ack(0, None, [(0, 5)], log_size), 0)
     assert [item.record[1:3] for item in journal.losses.items] == [(0, 5)], "it did not"

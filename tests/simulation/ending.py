@@ -69,7 +69,7 @@ class Ending:
         if backend is None:
             return "the backend is not running"
         log = backend.ledger.log(ORIGIN)
-        if log is None or log.size < len(self._sim.checks.entries) - 64:
+        if log is None or log.size < len(self._sim.checks.entries) - 8:
             return "the ledger is behind the log"
         for number in range(log.batches):
             batch = backend.ledger.batch(ORIGIN, number)

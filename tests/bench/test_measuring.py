@@ -19,7 +19,7 @@ def test_a_quick_run_measures_every_row(tmp_path: Path) -> None:
     assert main(["--quick", "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [row["id"] for row in rows] == list(ALL_IDS)
-    assert all(row["value"] > 0 for row in rows)
+    assert all(row["value"] > 0 for row in rows if row["id"] != "day_disk_linear")  # so few bundles may fill no further page
     limited = {row["id"] for row in rows if row["limit"]}
     assert limited == {
         *cores.IDS,
@@ -28,6 +28,11 @@ def test_a_quick_run_measures_every_row(tmp_path: Path) -> None:
         "ledger_tx_per_s",
         "state_update_us",
         "merkle_root_1m_s",
+        "mqtt_bundles_per_s",
+        "mqtt_cpu_us_per_bundle",
+        "overload_bundles_per_s",
+        "day_proof_hashes",
+        "day_restart_s",
     }
     assert out.with_suffix(".svg").stat().st_size > 1000
 

@@ -6,6 +6,7 @@ Errors: DecodeError 195 (unreadable, not JSON, a field missing, unknown, of the 
 
 import binascii
 import json
+import os
 
 from shared.errors import DecodeError
 
@@ -149,8 +150,11 @@ def build_config(values: dict) -> Config:
 
 def read_config(path: str) -> Config:
     try:
+        size_bytes = os.stat(path)[6]
+        if size_bytes > CONFIG_BYTES_MAX:  # asked first: to read so much takes as much heap in one piece
+            raise DecodeError(195, "config: file too large")
         with open(path) as file:
-            text = file.read(CONFIG_BYTES_MAX + 1)
+            text = file.read(size_bytes)
     except OSError:
         raise DecodeError(195, "config: cannot read the file")
     return decode_config(text)

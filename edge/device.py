@@ -1,55 +1,48 @@
-"""The device: everything that runs, wired together. In: its settings, the node's key. Out: tasks that run till one fails or nothing is left
-to do.
+"""The device: everything that runs. In: its settings, the node's key. Out: tasks that run till one fails or nothing is left to do.
 
-Started by `edge/main.py`, on a board by `edge/boards/`. It only wires; what a part does stands in the part.
+Started by `edge/main.py`, on a board by `edge/boards/`. It only wires (`edge/wiring.py`); what a part does stands in the part.
 """
 
 import asyncio
 import sys
 
-from edge import attest, clock, flash, health, journal, meters, notebook, sampler, sealer, signer, status, uplink
+from edge import status
 from edge.memory import forget
-from shared import ids
+from shared.errors import MeterproofError
 
-DRAIN_POLL_S = 0.1
+NOT_AS_CONFIGURED = (109, 123, 160, 170, 195, 421, 430)
+
+
+def read_settings(path: str) -> object:
+    from edge import config
+
+    try:
+        return config.read_config(path)
+    finally:
+        forget("config")
+
+
+def prepare(settings: object) -> object:
+    """The node's key and the firmware hash."""
+    from edge import preparation
+
+    try:
+        return preparation.prepare(settings)
+    finally:
+        forget("preparation")
+        forget("combs", "shared")
+        forget("ed25519", "shared")
 
 
 class Device:
     """Everything that runs, made once. `flash_port` and `watchdog` are given on a board; elsewhere the flash is a file."""
 
     def __init__(self, settings: object, prepared: object, flash_port: object | None, watchdog: object | None) -> None:
-        ids.decode_id(ids.ORG, settings.org)
-        own = signer.open_signer(settings.device_dir)
-        # What the installer compares with what the backend was shown, before enrolling.
-        print("device " + ids.encode_id(ids.DEVICE, own.device) + " fingerprint " + ids.encode_id(ids.KEY, own.kid))
-        build = attest.Build(own.device, prepared.firmware, attest.TIER_SOFTWARE)
-        self.settings = settings
-        self.health = health.Health(watchdog)
-        self.notebook = notebook.Notebook(settings.notebook)
-        self.clock = clock.build_clock(settings.clock)
-        self.flash = flash_port or flash.FileFlash(settings.flash["path"], settings.flash["sectors"])
-        self.meter = meters.open_meter(settings.meter)
-        self.journal = journal.Journal(self.flash)
-        self.journal.reserve(settings.bundle_count, self.meter.registers)
-        forget("recovery")
-        notebook.close_book(self.notebook, self.journal)
-        self.notebook.booted(self.journal.start_boot())
-        self.sealer = sealer.Sealer(settings, self.clock, self.journal, own, build, self.health, self.notebook)
-        store = sampler.TableStore(settings.device_dir, settings.channel)
-        self.sampler = sampler.Sampler(
-            settings, self.clock, self.meter, self.journal, store, build, self.health, self.notebook, self.sealer.on_reading, self.on_table
-        )
-        self.uplink = uplink.Uplink(
-            settings,
-            self.journal,
-            prepared.node,
-            attest.Attester(settings, own, build, self.journal.boot, self.clock),
-            build,
-            self.sampler,
-            self.health,
-            self.notebook,
-            self.sealer.on_answer,
-        )
+        from edge import wiring
+
+        wiring.wire(self, settings, prepared, flash_port, watchdog)
+        forget("wiring")
+        forget("ed25519", "shared")
 
     def on_table(self) -> None:
         self.uplink.attest_again()
@@ -81,6 +74,8 @@ async def run(
     try:
         work = asyncio.create_task(together(device.tasks(drain)))
         if drain:
+            from edge.draining import until_drained
+
             await until_drained(device.journal, work)
         elif sys.implementation.name == "micropython":
             await work
@@ -96,12 +91,12 @@ async def together(tasks: list) -> None:
     await asyncio.gather(*tasks)
 
 
-async def until_drained(journal: journal.Journal, work: asyncio.Task) -> None:
-    """What an earlier start left unsealed is of another boot, so the sealer closes all of it."""
-    while not work.done() and (journal.groups or journal.losses or journal.pending_count()):
-        await asyncio.sleep(DRAIN_POLL_S)
-    work.cancel()
+def start(path: str, drain: bool) -> int:
+    """The device of this config, till it ends; an exit code of `edge/main.py`."""
     try:
-        await work
-    except asyncio.CancelledError:
-        print("drained: nothing is left on this device")
+        settings = read_settings(path)
+        asyncio.run(run(settings, prepare(settings), drain=drain))
+    except MeterproofError as error:
+        print(f"meterproof-edge: {error}", file=sys.stderr)
+        return 2 if error.code in NOT_AS_CONFIGURED else 1
+    return 0

@@ -21,7 +21,7 @@ SECTOR_BYTES = 4096
 SECTORS_MIN = 4  # one open, one erased ahead, two to hold something
 SECTORS_MAX = 16384
 
-ERASED = b"\xff" * 256  # written piece by piece: a whole sector of ones would stay in the heap
+ERASED = b"\xff" * 64  # written piece by piece: a whole sector of ones would stay in the heap
 
 
 def check_sectors(sectors: int) -> None:
@@ -37,28 +37,11 @@ def check_program(old: bytes, new: bytes) -> None:
 
 
 class FileFlash:
-    """Flash in a file of sectors × 4096 bytes, made full of ones when it is not there."""
+    """Flash in an open file."""
 
-    def __init__(self, path: str, sectors: int) -> None:
-        check_sectors(sectors)
+    def __init__(self, file: object, sectors: int) -> None:
         self.sectors = sectors
-        try:
-            size_bytes = os.stat(path)[6]
-        except OSError:
-            size_bytes = 0
-        if size_bytes != sectors * SECTOR_BYTES:
-            if size_bytes > sectors * SECTOR_BYTES:
-                raise ValueError("the flash file is larger than the configured flash")
-            # Growing in place: a kill during the first start leaves a short file, and ones are what erased flash holds.
-            with open(path, "ab") as file:
-                while size_bytes < sectors * SECTOR_BYTES:
-                    size_bytes += file.write(ERASED[size_bytes % len(ERASED) :])
-        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - open for the life of the process
-        if fcntl:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise Unavailable(400, "another process has this flash: two of them would sign one sequence twice")
+        self._file = file
 
     def read_into(self, address: int, buffer: bytearray) -> None:
         self._file.seek(address)
@@ -78,3 +61,27 @@ class FileFlash:
 
     def close(self) -> None:
         self._file.close()
+
+
+def open_file_flash(path: str, sectors: int) -> FileFlash:
+    """Flash in a file of sectors × 4096 bytes, made full of ones when it is not there."""
+    check_sectors(sectors)
+    try:
+        size_bytes = os.stat(path)[6]
+    except OSError:
+        size_bytes = 0
+    if size_bytes > sectors * SECTOR_BYTES:
+        raise ValueError("the flash file is larger than the configured flash")
+    if size_bytes < sectors * SECTOR_BYTES:
+        # Growing in place: a kill during the first start leaves a short file, and ones are what erased flash holds.
+        with open(path, "ab") as file:
+            while size_bytes < sectors * SECTOR_BYTES:
+                size_bytes += file.write(ERASED[size_bytes % len(ERASED) :])
+    file = open(path, "r+b", buffering=0)  # noqa: SIM115 - open for the life of the process
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise Unavailable(400, "another process has this flash: two of them would sign one sequence twice")
+    return FileFlash(file, sectors)

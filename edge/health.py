@@ -4,8 +4,6 @@
 reset; elsewhere it only counts.
 """
 
-import gc
-
 COUNTERS_MAX = 48
 
 
@@ -30,9 +28,5 @@ class Health:
             self._watchdog.feed()
 
     def line(self) -> str:
-        """`name=value` pairs by name; with the free heap where the interpreter tells it."""
-        parts = [f"{name}={self.counters[name]}" for name in sorted(self.counters)]
-        if hasattr(gc, "mem_free"):
-            gc.collect()
-            parts.append(f"heap_free_bytes={gc.mem_free()}")
-        return " ".join(parts)
+        """`name=value` pairs by name."""
+        return " ".join([f"{name}={self.counters[name]}" for name in sorted(self.counters)])

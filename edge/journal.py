@@ -13,13 +13,12 @@ from collections import namedtuple
 from edge import records
 from edge.flash import SECTOR_BYTES
 from edge.losses import LOST_DAMAGED, LOST_FULL, Losses
+from edge.memory import forget, let_go
 from edge.ring import NOT_ALIVE, Ring
 from edge.rows import Packed, RowCodec, decode_sector
-from shared import bundle
 from shared.errors import DecodeError, Unavailable
 
 TIME_S_MAX = 1 << 40
-BYTES_PER_READING = 16  # for the gauge, until there is enough to measure
 
 Entry = namedtuple("Entry", ("identity", "kind", "first_seq", "count", "salt"))
 """A statement not yet freed; first_seq and count are 0 and salt None but for readings."""
@@ -58,9 +57,10 @@ class Journal:
         self._reclaiming = False
         self._found = Packed()
         self.new_sector()
-        from edge import recovery  # only now: the device forgets it afterwards, code is memory
+        from edge import recovery  # only now, and then forgotten: code is memory
 
         recovery.recover(self)
+        forget("recovery")
 
     def reserve(self, readings: int, registers: int) -> None:
         """Makes room for the readings of one bundle while the heap still has it in one piece."""
@@ -234,11 +234,12 @@ class Journal:
 
     def envelope(self, identity: bytes) -> bytes:
         """The bytes to publish (SPEC 4). Raises Unavailable 421 when the statement or its readings are gone."""
-        statement = self.statement(identity)
-        entry = build_entry(self.meta(self.index[self.find(identity)]))
-        if entry.kind != "readings":
-            return bundle.encode_envelope(statement, None, None)
-        return bundle.encode_envelope(statement, entry.salt, self.readings(entry.first_seq, entry.count))
+        from edge import envelopes  # code is memory
+
+        try:
+            return envelopes.build_envelope(self, identity)
+        finally:
+            let_go("envelopes")
 
     # --- letting go
 
@@ -368,28 +369,6 @@ class Journal:
         self.index[position] = self.ring.head * SECTOR_BYTES + self.ring.offset - len(record)
         self._learn(statement, meta.identity)
         return True
-
-    def free_sectors(self) -> int:
-        """Sectors that can be filled before anything must be dropped."""
-        oldest = self.index[0] // SECTOR_BYTES if self.index else self.ring.head
-        first_seq = self.sealed_end
-        for place in self.index:
-            entry = build_entry(self.meta(place))
-            if entry.kind == "readings":
-                first_seq = entry.first_seq
-                break
-        for sector in self.ring.alive():
-            if self.ring.first_seq[sector] <= first_seq:
-                oldest = sector
-        return (oldest - self.ring.head - 1) % self.ring.sectors - 1 if oldest != self.ring.head else self.ring.sectors - 2
-
-    def capacity_readings(self, sectors: int) -> int:
-        """Readings that fit into so many sectors, at the rate of what is there now."""
-        readings = self.next_seq - self.ring.first_seq[next(self.ring.alive())]
-        used_bytes = (self.ring.alive_count() - 1) * SECTOR_BYTES + self.ring.offset
-        if readings < 60:
-            return sectors * SECTOR_BYTES // BYTES_PER_READING
-        return sectors * SECTOR_BYTES * readings // used_bytes
 
 
 def build_entry(meta: records.StatementMeta) -> Entry:

@@ -50,21 +50,6 @@ def build_length(length: int) -> bytes:
     return bytes(out)
 
 
-def build_connect(client_id: str, keepalive_s: int, user: str | None, password: str | None) -> bytes:
-    flags = 0x02 | (0x80 if user is not None else 0) | (0x40 if user is not None and password is not None else 0)
-    body = b"\x00\x04MQTT\x04" + bytes([flags]) + keepalive_s.to_bytes(2, "big") + build_text(client_id)
-    if user is not None:
-        body += build_text(user)
-        if password is not None:
-            body += build_text(password)
-    return b"\x10" + build_length(len(body)) + body
-
-
-def build_subscribe(packet_id: int, topics: tuple[str, ...]) -> bytes:
-    body = packet_id.to_bytes(2, "big") + b"".join(build_text(topic) + b"\x01" for topic in topics)
-    return b"\x82" + build_length(len(body)) + body
-
-
 def build_publish_head(topic: str, payload_bytes: int, packet_id: int) -> bytes:
     """All of a QoS 1 PUBLISH but its payload, which need not be copied to be sent."""
     head = build_text(topic) + packet_id.to_bytes(2, "big")

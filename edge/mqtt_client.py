@@ -11,6 +11,7 @@ us).
 import asyncio
 
 from edge import mqtt
+from edge.memory import let_go
 from edge.streams import close_stream, open_stream
 from shared.errors import DecodeError, Unavailable
 
@@ -18,6 +19,21 @@ TIMEOUT_S = 10
 KEEPALIVE_S = 60
 PING_S = 20  # silence after which we ask; as long again without an answer and the connection is dead
 CHUNK_BYTES = 256
+
+
+def build_connect(client_id: str, user: str | None, password: str | None) -> bytes:
+    from edge import mqtt_opening  # code is memory
+
+    return mqtt_opening.build_connect(client_id, KEEPALIVE_S, user, password)
+
+
+def build_subscribe(packet_id: int, topics: tuple[str, ...]) -> bytes:
+    from edge import mqtt_opening
+
+    try:
+        return mqtt_opening.build_subscribe(packet_id, topics)
+    finally:
+        let_go("mqtt_opening")
 
 
 class Client:
@@ -36,7 +52,7 @@ class Client:
     async def connect(self, client_id: str, user: str | None, password: str | None) -> None:
         self._input.reset()
         self._reader, self._writer = await open_stream(self._host, self._port, TIMEOUT_S)
-        await self._send(mqtt.build_connect(client_id, KEEPALIVE_S, user, password))
+        await self._send(build_connect(client_id, user, password))
         packet = await asyncio.wait_for(self._packet(), TIMEOUT_S)
         if packet.type != mqtt.CONNACK:
             raise DecodeError(160, "the broker did not answer the connect first")
@@ -46,7 +62,7 @@ class Client:
     async def subscribe(self, topics: tuple[str, ...]) -> None:
         """Before anything else is sent or received."""
         packet_id = self._next_id()
-        await self._send(mqtt.build_subscribe(packet_id, topics))
+        await self._send(build_subscribe(packet_id, topics))
         packet = await asyncio.wait_for(self._packet(), TIMEOUT_S)
         if packet.type != mqtt.SUBACK or packet.packet_id != packet_id or len(packet.payload) != len(topics):
             raise DecodeError(160, "the broker did not answer the subscribe")

@@ -24,7 +24,7 @@ class Notebook:
 
     def __init__(self, path: str | None) -> None:
         self._file = open(path, "ab") if path else None  # noqa: SIM115 - open for the life of the process
-        self._path = path
+        self.path = path
 
     def line(self, text: str) -> None:
         if self._file:
@@ -47,24 +47,25 @@ class Notebook:
         if self._file:
             self._file.close()
 
-    def last_taken(self) -> int | None:
-        """The last sequence written down, from the end of the file; None when there is none there."""
-        if not self._path:
-            return None
-        size_bytes = os.stat(self._path)[6]
-        with open(self._path, "rb") as file:
-            file.seek(max(0, size_bytes - TAIL_BYTES))
-            lines = file.read().split(b"\n")
-        for line in reversed(lines):
-            words = line.split()
-            if len(words) == 3 and words[0] == b"taken":
-                return int(words[1])
+
+def last_taken(path: str | None) -> int | None:
+    """The last sequence written down, from the end of the file; None when there is none there."""
+    if not path:
         return None
+    size_bytes = os.stat(path)[6]
+    with open(path, "rb") as file:
+        file.seek(max(0, size_bytes - TAIL_BYTES))
+        lines = file.read().split(b"\n")
+    for line in reversed(lines):
+        words = line.split()
+        if len(words) == 3 and words[0] == b"taken":
+            return int(words[1])
+    return None
 
 
 def close_book(book: Notebook, journal: object) -> None:
     """A kill between the journal and the notebook leaves one reading durable and not written down: it is written now, from the journal."""
-    last = book.last_taken()
+    last = last_taken(book.path)
     seq = 0 if last is None else last + 1
     if seq != journal.next_seq - 1:
         return

@@ -7,8 +7,7 @@ ack, and never has more than WINDOW statements on their way that the node has no
 import os
 
 from edge.losses import LOST_DAMAGED
-from shared.bundle import readings_root
-from shared.errors import DecodeError, Unavailable
+from edge.memory import let_go
 
 WINDOW = 4
 RESEND_MS = 5_000  # doubled with every attempt, with jitter
@@ -21,6 +20,15 @@ ROWS_NOT_SIGNED = 233
 def jitter(ms: int) -> int:
     """Between 3/4 and 5/4 of it, so that a fleet does not come back in step."""
     return ms * (192 + os.urandom(1)[0] // 2) // 256
+
+
+def is_whole(journal: object, identity: bytes) -> bool:
+    from edge import sealing  # code is memory
+
+    try:
+        return sealing.is_whole(journal, identity)
+    finally:
+        let_go("sealing")
 
 
 class Outbox:
@@ -121,26 +129,12 @@ class Outbox:
     def apply_refusal(self, refusal: object) -> bool:
         """Sets the statement aside. False when it does not: rows that never matched there and are whole here were changed on the way.
         Whoever does that may delay them, not lose them."""
-        if refusal.code == ROWS_NOT_SIGNED and self._is_whole(refusal.identity):
+        if refusal.code == ROWS_NOT_SIGNED and is_whole(self._journal, refusal.identity):
             if refusal.identity in self._sent:
                 self._sent[refusal.identity][3] += 1
             return False
         self._journal.set_aside(refusal.identity, refusal.code)
         return True
-
-    def _is_whole(self, identity: bytes) -> bool:
-        """Whether the rows on the flash still rebuild the root that was signed (no other 32 bytes of a statement are that by accident)."""
-        position = self._journal.find(identity)
-        if position < 0:
-            return False
-        meta = self._journal.meta(self._journal.index[position])
-        if meta.kind != "readings":
-            return False
-        try:
-            statement = self._journal.statement(identity)
-            return readings_root(meta.salt, self._journal.readings(meta.first_seq, meta.count)) in statement
-        except (Unavailable, DecodeError):
-            return False
 
     def _name_unknown(self, ack: object, now_ms: int) -> None:
         """What the node misses and this device neither holds nor has named is gone for good, by a fault on either side. Said so twice, it

@@ -13,16 +13,34 @@ from edge.flash import SECTOR_BYTES
 NOT_ALIVE = -1
 
 
+class Starts:
+    """The sequence at which each sector was opened, NOT_ALIVE for those that are not in use: four bytes each, for there may be
+    thousands."""
+
+    def __init__(self, sectors: int) -> None:
+        self._places = array.array("I", [0] * sectors)
+        self._base = 0
+
+    def __getitem__(self, sector: int) -> int:
+        place = self._places[sector]
+        return self._base + place if place else NOT_ALIVE
+
+    def __setitem__(self, sector: int, seq: int) -> None:
+        if seq != NOT_ALIVE and not any(self._places):
+            self._base = seq - (1 << 31)  # others may be older: far more sequences either way than a flash holds
+        self._places[sector] = 0 if seq == NOT_ALIVE else seq - self._base
+
+
 class Ring:
     """`head` is the open sector (−1 before the first), `offset` where its next record goes, `first_seq[s]` the sequence at which sector s
-    was opened (−1: not alive)."""
+    was opened (−1: not in use)."""
 
     def __init__(self, flash: object) -> None:
         self._flash = flash
         self.sectors: int = flash.sectors
         self._buffer = bytearray(SECTOR_BYTES)
         self._loaded = NOT_ALIVE
-        self.first_seq = array.array("q", [NOT_ALIVE] * self.sectors)
+        self.first_seq = Starts(self.sectors)
         self.head = NOT_ALIVE
         self.offset = SECTOR_BYTES
         self.serial = 0

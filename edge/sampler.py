@@ -4,14 +4,26 @@ In: the meter, the clock. Out: readings in the journal, lines in the notebook. N
 reading too ("no data"), as soon as the meter has once told what it is. Feeds the watchdog once a round.
 """
 
+from hashlib import sha256
+
 from edge import clock as clocks
+from edge.memory import forget
 from edge.records import Context
-from shared.channel import decode_table, table_hash
 from shared.errors import DecodeError
 
 STATUS_OK = 0
 STATUS_UNSYNCED = 5
 SEEK_S = 2
+
+
+def count_registers(table: bytes) -> int:
+    """Raises DecodeError for what is no channel table."""
+    from edge import tables
+
+    try:
+        return tables.count_registers(table)
+    finally:
+        forget("tables")
 
 
 class TableStore:
@@ -24,7 +36,7 @@ class TableStore:
         try:
             with open(self._path, "rb") as file:
                 data = file.read()
-            decode_table(data)
+            count_registers(data)
         except (OSError, DecodeError):
             return None  # a torn or missing file is written again when the meter answers
         return data
@@ -101,7 +113,7 @@ class Sampler:
 
     def _use(self, table: bytes) -> None:
         self.table = table
-        self._registers = len(decode_table(table).registers)
+        self._registers = count_registers(table)
         self._context = None
 
     def _context_for(self, quality: int) -> Context:
@@ -112,7 +124,7 @@ class Sampler:
                 quality,
                 self._build.tier,
                 self._registers,
-                table_hash(self.table),
+                sha256(self.table).digest(),
                 self._build.firmware,
             )
         return self._context

@@ -14,7 +14,8 @@ import binascii
 import errno
 import os
 
-from shared import cose, ed25519, sign
+from edge.memory import let_go
+from shared import cose, sign
 from shared.errors import Unavailable, VerifyError
 
 try:
@@ -60,8 +61,28 @@ async def run_steps(steps: object) -> object:
         try:
             next(steps)
         except StopIteration as end:
+            steps = None  # MicroPython keeps a finished frame as long as its caller's, and with it the code of the slices
+            let_go("ed25519", "shared")
             return end.value
         await asyncio.sleep(0)
+
+
+def sign_steps(key: object, message: bytes) -> object:
+    from shared import ed25519  # only now, and forgotten afterwards: code is memory
+
+    return ed25519.sign_steps(key, message)
+
+
+def verify_steps(table: object, message: bytes, signature: bytes) -> object:
+    from shared import ed25519
+
+    return ed25519.verify_steps(table, message, signature)
+
+
+def expand(seed: bytes) -> object:
+    from shared import ed25519
+
+    return ed25519.finish(ed25519.secret_steps(seed))
 
 
 class Signer:
@@ -72,7 +93,7 @@ class Signer:
     def __init__(self, seed: bytes, device: bytes = b"") -> None:
         self.device = device
         self._sodium = _SodiumKey(seed) if _SodiumKey else None
-        self._key = None if self._sodium else ed25519.finish(ed25519.secret_steps(seed))
+        self._key = None if self._sodium else expand(seed)
         self.cose_key = cose.encode_key_ed25519(bytes(self._sodium.verify_key) if self._sodium else self._key.public)
         self.kid = cose.kid_of(self.cose_key)
 
@@ -83,35 +104,42 @@ class Signer:
         """64 bytes."""
         if self._sodium:
             return self.sign_now(message)
-        return await run_steps(ed25519.sign_steps(self._key, message))
+        return await run_steps(sign_steps(self._key, message))
 
     def sign_now(self, message: bytes) -> bytes:
         """The same in one piece, for where nothing else runs yet."""
         if self._sodium:
             return bytes(self._sodium.sign(message).signature)
+        from shared import ed25519
+
         return ed25519.sign(self._key, message)
 
 
 class NodeKey:
-    """The public key of the one node this device believes; its comb table is made at the first use and kept."""
+    """The public key of the one node this device believes, with its comb table where no libsodium does the work."""
 
-    def __init__(self, cose_key: bytes) -> None:
-        self._key = cose.decode_key(cose_key)
-        self._table = None
-
-    def prepare(self) -> None:
-        """Makes the table now. Raises VerifyError 201 for a key that can verify nothing."""
-        if self._key.alg == cose.EDDSA and not _SodiumKey and self._table is None:
-            self._table = ed25519.Table(self._key.raw)
+    def __init__(self, key: cose.Key, table: object | None) -> None:
+        self._key = key
+        self._table = table
 
     async def verify(self, message: bytes, signature: bytes) -> None:
         """Raises VerifyError 201, 202."""
-        if self._key.alg != cose.EDDSA or _SodiumKey:
+        if _SodiumKey:
             sign.verify(self._key.alg, self._key.raw, message, signature)
             return
         if self._table is None:
-            self._table = await run_steps(ed25519.table_steps(self._key.raw))
-        await run_steps(ed25519.verify_steps(self._table, message, signature))
+            raise VerifyError(202, "only Ed25519 can be checked here")
+        await run_steps(verify_steps(self._table, message, signature))
+
+
+def open_node(cose_key: bytes) -> NodeKey:
+    """Raises DecodeError 112, VerifyError 201 for a key that can verify nothing."""
+    key = cose.decode_key(cose_key)
+    if _SodiumKey or key.alg != cose.EDDSA:
+        return NodeKey(key, None)
+    from shared import ed25519
+
+    return NodeKey(key, ed25519.build_table(key.raw))
 
 
 def open_signer(folder: str) -> Signer:

@@ -8,9 +8,10 @@ import asyncio
 from binascii import hexlify
 
 from edge.clock import Uptime
+from edge.memory import let_go
 from edge.mqtt_client import Client
 from edge.outbox import Outbox, jitter
-from shared import cose, ids, messages
+from shared import cose
 from shared.errors import DecodeError, Unavailable, VerifyError
 
 RECONNECT_MS = 1_000
@@ -20,11 +21,30 @@ HELLO_MS = 10_000
 HELLO_MS_MAX = 600_000
 REATTEST_MS = 86_400_000
 ROWS_MISSING = 232
-MESSAGE_BYTES_MAX = 1024
 NETWORK_ERRORS = (OSError, EOFError, asyncio.TimeoutError, DecodeError, Unavailable)
 
 
+def read_answer(uplink: object, payload: bytes) -> tuple:
+    from edge import answers  # code is memory
+
+    try:
+        return answers.read_answer(uplink, payload)
+    finally:
+        let_go("answers")
+
+
+def read_challenge(uplink: object, payload: bytes) -> tuple:
+    from edge import answers
+
+    try:
+        return answers.read_challenge(uplink, payload)
+    finally:
+        let_go("answers")
+
+
 class Uplink:
+    """`config`, `device` and `node_kid` are for checking what the node says."""
+
     def __init__(
         self,
         config: object,
@@ -36,13 +56,17 @@ class Uplink:
         health: object,
         notebook: object,
         on_freed: object,
+        hello: bytes,
+        topics: dict[str, str],
+        desk: object,
     ) -> None:
-        self._config = config
+        self.config = config
         self._journal = journal
         self._node = node
-        self._node_kid = cose.kid_of(config.node_key)
+        self.node_kid = cose.kid_of(config.node_key)
         self._attester = attester
-        self._device = build.device
+        self.device = build.device
+        self._desk = desk
         self._sampler = sampler
         self._health = health
         self._notebook = notebook
@@ -50,8 +74,8 @@ class Uplink:
         self._uptime = Uptime()
         self._outbox = Outbox(journal)
         self._client = Client(config.broker_host, config.broker_port)  # made once: its buffer needs room in one piece
-        device_text = ids.encode_id(ids.DEVICE, build.device)
-        self._topics = {what: messages.topic(config.org, device_text, what) for what in messages.TO_NODE + messages.TO_DEVICE}
+        self._hello_payload = hello
+        self._topics = topics
         self._hello_at_ms = 0
         self._hello_wait_ms = HELLO_MS
         self._acked = False
@@ -81,8 +105,8 @@ class Uplink:
         client = self._client
         try:
             # 22 characters that are the device's own: a second connection of it takes over from a half-dead first one.
-            client_id = "mp" + hexlify(self._device[1:11]).decode()
-            await client.connect(client_id, self._config.broker_user, self._config.broker_password)
+            client_id = "mp" + hexlify(self.device[1:11]).decode()
+            await client.connect(client_id, self.config.broker_user, self.config.broker_password)
             await client.subscribe((self._topics["challenge"], self._topics["ack"]))
             self._health.count("connects")
             self._outbox.forget()
@@ -130,7 +154,7 @@ class Uplink:
         self._health.count("published" if attempts == 1 else "published_again")
 
     async def _hello(self, client: Client, now_ms: int) -> None:
-        await client.publish(self._topics["hello"], messages.encode_hello(self._device, self._journal.boot))
+        await client.publish(self._topics["hello"], self._hello_payload)
         self._hello_at_ms = now_ms + jitter(self._hello_wait_ms)
         self._hello_wait_ms = min(2 * self._hello_wait_ms, HELLO_MS_MAX)
 
@@ -152,43 +176,34 @@ class Uplink:
         finally:
             self._journal.on_sealed.set()
 
-    async def _open(self, payload: bytes, content_types: tuple[str, ...]) -> cose.Signed:
-        """A message that the node of our config signed. Raises DecodeError, VerifyError 200, 201."""
-        signed = cose.decode_sign1(payload, content_types, MESSAGE_BYTES_MAX)
-        if signed.kid != self._node_kid:
-            raise VerifyError(200, "signed by another key than the node's")
-        await self._node.verify(signed.signed, signed.signature)
-        return signed
-
-    def _check_addressee(self, message: object) -> None:
-        if message.origin != self._config.origin or message.device != self._device:
-            raise VerifyError(260, "the node says this of another origin or device")
-
     async def _on_answer(self, payload: bytes) -> None:
-        signed = await self._open(payload, (cose.CT_ACK, cose.CT_REFUSAL))
-        if signed.content_type == cose.CT_REFUSAL:
-            refusal = messages.decode_refusal(signed.payload)
-            self._check_addressee(refusal)
-            self._health.count(f"refused_{refusal.code}")
-            if not self._outbox.apply_refusal(refusal):
-                self._health.count("refusals_ignored")
-        else:
-            ack = messages.decode_ack(signed.payload)
-            self._check_addressee(ack)
-            self._health.count("freed", self._outbox.apply_ack(ack, self._uptime.ms()))
-            self._health.count("acks")
-            self._acked = True
+        async with self._desk:
+            signed, refused, message = read_answer(self, payload)
+            await self._node.verify(signed.signed, signed.signature)
+            self._apply(refused, message)
         self._on_freed()
         self._journal.on_sealed.set()
 
+    def _apply(self, refused: bool, message: object) -> None:
+        """An ack or a refusal that the node signed."""
+        if refused:
+            self._health.count(f"refused_{message.code}")
+            if not self._outbox.apply_refusal(message):
+                self._health.count("refusals_ignored")
+            return
+        self._health.count("freed", self._outbox.apply_ack(message, self._uptime.ms()))
+        self._health.count("acks")
+        self._acked = True
+
     async def _on_challenge(self, client: Client, payload: bytes) -> None:
-        signed = await self._open(payload, (cose.CT_CHALLENGE,))
-        challenge = messages.decode_challenge(signed.payload)
-        self._check_addressee(challenge)
-        if challenge.nonce == self._nonce:
-            return  # a duplicate: answered already
-        self._nonce = challenge.nonce
-        await client.publish(self._topics["attest"], await self._attester.answer(challenge.nonce, self._sampler.table))
+        async with self._desk:
+            signed, nonce = read_challenge(self, payload)
+            await self._node.verify(signed.signed, signed.signature)
+            if nonce == self._nonce:
+                return  # a duplicate: answered already
+            self._nonce = nonce
+            evidence = await self._attester.answer(nonce, self._sampler.table)
+        await client.publish(self._topics["attest"], evidence)
         self._health.count("attested")
         # Evidence is not acked: until a statement was, nobody may know us yet, and we ask again.
         self._hello_at_ms = self._uptime.ms() + jitter(REATTEST_MS if self._acked else HELLO_MS_MAX)

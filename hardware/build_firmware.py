@@ -11,6 +11,7 @@ outside the folder it is given.
 """
 
 import argparse
+import ast
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ if str(ROOT) not in sys.path:  # started as a script, `hardware/` is what Python
 FOLDERS = ("shared", "edge")
 # -O3 leaves line numbers out: on the unix port words of 64 bits make the same heap twice as small as on a board.
 TARGETS: dict[str, list[str] | None] = {"unix": ["-O3"], "esp32": ["-march=xtensawin"], "cpython": None}
+ENTRIES = {"unix": ("edge.main",), "esp32": ("edge.main", "edge.boards.esp32_start")}
 SUFFIXES = (".py", ".mpy")
 NAMES_FOR_PEOPLE = Path("shared/codes.py")  # not in MicroPython images: heap is dear there
 COMPILE_SECONDS_MAX = 60
@@ -54,7 +56,7 @@ def mpy_cross() -> str:
 def compile_text(text: str, name: str, destination: Path, flags: list[str]) -> None:
     """One .mpy. The embedded name is the path in the image, so that where it was compiled leaves no trace in its bytes."""
     destination.parent.mkdir(parents=True, exist_ok=True)
-    source = destination.with_suffix(".slim")
+    source = destination.with_suffix(".linked")
     source.write_text(text, encoding="utf-8")
     command = [mpy_cross(), *flags, "-s", name, "-o", str(destination), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX)
@@ -83,20 +85,39 @@ def build_image(target: str, out_dir: Path | str, root: Path = ROOT) -> bytes:
             (out_dir / relative).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / relative, out_dir / relative)
     else:
-        texts = slim_texts({path.as_posix(): (root / path).read_text(encoding="utf-8") for path in files if path != NAMES_FOR_PEOPLE})
+        sources = {path.as_posix(): (root / path).read_text(encoding="utf-8") for path in files if path != NAMES_FOR_PEOPLE}
+        texts, names = link_texts(sources, ENTRIES[target])
+        write_linked(out_dir / "linked", texts, names)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda item: compile_text(item[1], item[0], (out_dir / item[0]).with_suffix(".mpy"), flags), texts.items()))
     return image_hash(out_dir)
 
 
-def slim_texts(texts: dict[str, str]) -> dict[str, str]:
-    """Without what a device never uses (hardware/slim.py)."""
-    from hardware.slim import slim_sources
+def link_texts(sources: dict[str, str], entries: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Linked sources by path, and what their short names stand for. A package's own file stays, empty."""
+    from hardware.link import LinkError, link_sources
+    from hardware.shorten import shorten
 
     try:
-        return slim_sources(texts)
-    except SyntaxError:
-        return texts  # mpy-cross names the file and says it better
+        linked = link_sources(sources, entries)
+    except SyntaxError as error:
+        raise SystemExit(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+    except LinkError as error:
+        raise SystemExit(f"not a device's code: {error}") from None
+    names = shorten(linked)
+    texts = {path: ast.unparse(tree) + "\n" for path, tree in linked.items()}
+    folders = {parent.as_posix() for path in texts for parent in Path(path).parents if parent != Path(".")} | set(FOLDERS)
+    return {f"{folder}/__init__.py": "\n" for folder in sorted(folders)} | texts, names
+
+
+def write_linked(folder: Path, texts: dict[str, str], names: dict[str, str]) -> None:
+    """What was compiled, for people who read a traceback: not part of the image."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "names.txt").write_text("".join(f"{short} {names[short]}\n" for short in sorted(names)))
 
 
 def image_files(image_dir: Path | str) -> list[tuple[str, bytes]]:

@@ -1,32 +1,52 @@
-"""Leaves out of MicroPython images what the device never uses: there code lies in the heap, and heap is dear.
+"""One device file as MicroPython needs it: without what it does not keep, does not have or decides before it runs.
 
-In: Python sources. Out: the same sources with `raise SomeError(code, text)` as `raise SomeError(code, "")` (codes stay: numbers say as
-much), and without functions, classes and constants that no device code reaches. Every line stays where it was, so that a traceback names
-the right one. On a 64-bit MicroPython the texts alone take twelve kilobytes. Never changes what is left.
+In: a syntax tree. Out: the same tree, changed: no annotations, docstrings and texts of errors (codes stay: numbers say as much), no
+branch that is for another interpreter. Never changes what the rest does; a viper or native function keeps its annotations, there they
+are code.
 """
 
 import ast
-import copy
 
-ROOTS = ("edge/main.py",)
 FAMILIES = frozenset(("DecodeError", "VerifyError", "RuleError", "Unavailable"))
+# What MicroPython has or has not, on the unix port and on the ESP32 alike: asked at run time, it would cost both branches.
+HAS = {
+    ("gc", "mem_free"): True,
+    ("gc", "threshold"): True,
+    ("os", "fdopen"): False,
+    ("os", "fsync"): False,
+    ("time", "ticks_diff"): True,
+    ("time", "ticks_ms"): True,
+    ("hashlib", "sha512"): False,
+}
+ABSENT = frozenset(("cryptography", "fcntl", "nacl", "typing"))
+EMITTERS = frozenset(("viper", "native"))
 
 
-def leave_out_texts(source: str) -> str:
-    """The slimmer source. Raises SyntaxError for source that does not parse."""
-    lines = source.encode().splitlines(keepends=True)  # the tree counts columns in UTF-8 bytes
-    for text in reversed(error_texts(ast.parse(source))):
-        first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
-        before, after = lines[first][: text.col_offset], lines[last][text.end_col_offset :]
-        lines[first : last + 1] = [before + b'""' + b"\n" * (last - first) + after]
-        lines[first : first + 1] = lines[first].splitlines(keepends=True)
-    return b"".join(lines).decode()
+def slim_tree(tree: ast.Module) -> ast.Module:
+    """Changes the tree of one file and returns it."""
+    tree = Bare().visit(tree)
+    return ast.fix_missing_locations(fold(tree))
 
 
-def error_texts(tree: ast.AST) -> list[ast.expr]:
-    """The text arguments, in the order of the source."""
-    found = [node.exc.args[1] for node in ast.walk(tree) if isinstance(node, ast.Raise) and is_our_error(node.exc)]  # type: ignore[union-attr]
-    return sorted(found, key=lambda text: (text.lineno, text.col_offset))
+def fold(tree: ast.Module) -> ast.Module:
+    """Takes the branches that are decided already."""
+    folded: ast.Module = Folder().visit(tree)
+    for node in ast.walk(folded):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list) and statements and isinstance(statements[0], ast.stmt):
+                setattr(node, field, until_exit(statements))
+            elif field == "body" and statements == [] and not isinstance(node, ast.Module):
+                setattr(node, field, [ast.Pass()])
+    return folded
+
+
+def until_exit(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Nothing runs after a `raise`, `return`, `break` or `continue`."""
+    for i, statement in enumerate(statements):
+        if isinstance(statement, ast.Raise | ast.Return | ast.Break | ast.Continue):
+            return statements[: i + 1]
+    return [s for s in statements if not isinstance(s, ast.Pass)] or [ast.Pass()]
 
 
 def is_our_error(raised: ast.expr | None) -> bool:
@@ -34,121 +54,119 @@ def is_our_error(raised: ast.expr | None) -> bool:
     return isinstance(raised, ast.Call) and isinstance(raised.func, ast.Name) and raised.func.id in FAMILIES and len(raised.args) == 2
 
 
-def slim_sources(sources: dict[str, str]) -> dict[str, str]:
-    """All device files by path, without error texts and without what no device code reaches from `edge/main.py` and the boards' start.
-
-    A function, class or constant at the top of a file stays if its name stands anywhere in code that stays: by name alone, so that
-    too much may stay, never too little. Lines keep their numbers. A file of which nothing stays is left out, but for a package's own.
-    Integer constants that only their own file uses become `const`, which the compiler puts in their place.
-    """
-    trees = {path: ast.parse(text) for path, text in sources.items()}
-    kept = reached(trees)
-    used = {path: names_in(tree, kept) for path, tree in trees.items()}
-    foreign = {path: set[str]().union(*(names for other, names in used.items() if other != path)) for path in trees}
-    slim = {}
-    for path, text in sources.items():
-        gone = [statement for statement in trees[path].body if id(statement) not in kept]
-        if len(gone) < len(trees[path].body) or path.endswith("/__init__.py"):
-            slim[path] = fold_constants(leave_out_texts(blank(text, gone)), foreign[path])
-    return slim
+def is_emitted(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Has a decorator `@micropython.viper` or `@micropython.native`."""
+    return any(isinstance(d, ast.Attribute) and d.attr in EMITTERS for d in function.decorator_list)
 
 
-def names_in(tree: ast.Module, kept: set[int]) -> set[str]:
-    """Identifiers that what stays of a file uses."""
-    return set[str]().union(*(used_names(statement) for statement in tree.body if id(statement) in kept))
+class Bare(ast.NodeTransformer):
+    """Annotations, docstrings and texts of errors go."""
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
 
-def fold_constants(source: str, foreign: set[str]) -> str:
-    """`NAME = 5` becomes `_NAME = const(5)` wherever no other file uses the name."""
-    tree = ast.parse(source)
-    private = {name: value for name, value in integer_constants(tree).items() if name not in foreign}
-    edits = [(value.lineno, value.col_offset, value.end_col_offset or 0, b"const(%s)") for value in private.values()]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in private and not node.id.startswith("_"):
-            edits.append((node.lineno, node.col_offset, node.end_col_offset or 0, b"_%s"))
-    lines = source.encode().splitlines(keepends=True)
-    for line, start, end, form in sorted(edits, reverse=True):
-        text = lines[line - 1]
-        lines[line - 1] = text[:start] + form.replace(b"%s", text[start:end]) + text[end:]
-    return b"".join(lines).decode()
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
 
-
-def integer_constants(tree: ast.Module) -> dict[str, ast.expr]:
-    """Top-level names that are given one integer, once, in one line and in plain digits or simple arithmetic of them."""
-    found: dict[str, ast.expr] = {}
-    seen: list[str] = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    for statement in tree.body:
-        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not isinstance(statement.targets[0], ast.Name):
-            continue
-        name, value = statement.targets[0].id, statement.value
-        if name.isupper() and seen.count(name) == 1 and value.lineno == value.end_lineno and is_small_integer(value):
-            found[name] = value
-    return found
-
-
-def is_small_integer(value: ast.expr) -> bool:
-    """Of a size that MicroPython keeps without an object on every board: below 2³⁰."""
-    if any(not isinstance(node, ast.Constant | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop) for node in ast.walk(value)):
-        return False
-    number = eval(compile(ast.Expression(value), "constant", "eval"), {"__builtins__": {}})  # noqa: S307 - only literals and operators
-    return type(number) is int and abs(number) < 1 << 30
-
-
-def reached(trees: dict[str, ast.Module]) -> set[int]:
-    """ids of the top-level statements that stay."""
-    waiting = [(statement, defined_names(statement)) for path, tree in trees.items() for statement in tree.body]
-    roots = [statement for path, tree in trees.items() if path in ROOTS or path.startswith("edge/boards/") for statement in tree.body]
-    kept, names = {id(statement) for statement in roots}, set[str]().union(*map(used_names, roots))
-    while True:
-        found = [statement for statement, defined in waiting if id(statement) not in kept and (defined is None or defined & names)]
-        if not found:
-            return kept
-        kept |= {id(statement) for statement in found}
-        names |= set[str]().union(*map(used_names, found))
-
-
-def defined_names(statement: ast.stmt) -> set[str] | None:
-    """What a top-level statement makes; None for one that does something besides, which always stays."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    if isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
-        return {target.id for target in statement.targets if isinstance(target, ast.Name)}
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-        return set()
-    return None
-
-
-def used_names(statement: ast.stmt) -> set[str]:
-    """Every identifier in it, but for annotations, which MicroPython does not keep."""
-    names: set[str] = set()
-    for node in ast.walk(without_annotations(statement)):
-        if isinstance(node, ast.Name):
-            names.add(node.id)
-        elif isinstance(node, ast.Attribute):
-            names.add(node.attr)
-        elif isinstance(node, ast.alias):
-            names.update(node.name.split("."))
-    return names
-
-
-def without_annotations(statement: ast.stmt) -> ast.stmt:
-    bare = copy.deepcopy(statement)
-    for node in ast.walk(bare):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        if not is_emitted(node):
             node.returns = None
-        elif isinstance(node, ast.arg):
-            node.annotation = None
-        elif isinstance(node, ast.AnnAssign):
-            node.annotation = ast.Constant(None)
-    return bare
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if node.value is None else ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        if isinstance(node.value, ast.Constant):
+            return None
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call) and is_our_error(node.exc):
+            node.exc.args[1] = ast.Constant("")
+        node.cause = None
+        return self.generic_visit(node)
 
 
-def blank(text: str, statements: list[ast.stmt]) -> str:
-    lines = text.splitlines(keepends=True)
-    for statement in statements:
-        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
-        for i in range(first - 1, statement.end_lineno or statement.lineno):
-            lines[i] = "\n"
-    return "".join(lines)
+class Folder(ast.NodeTransformer):
+    """`if`, `x if y else z`, `and`, `or`, `not`, `is None` of what is known; a `try` whose first import cannot succeed."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            return node.body if node.test.value else node.orelse
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            return node.body if node.test.value else node.orelse
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
+            return ast.copy_location(ast.Constant(not node.operand.value), node)
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        """Only the operands that come first decide: a later one may stand behind an effect."""
+        self.generic_visit(node)
+        decides = isinstance(node.op, ast.Or)
+        values = list(node.values)
+        while len(values) > 1 and isinstance(values[0], ast.Constant):
+            if bool(values[0].value) == decides:
+                return values[0]
+            values.pop(0)
+        return values[0] if len(values) == 1 else ast.copy_location(ast.BoolOp(node.op, values), node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        known = self._known(node)
+        return node if known is None else ast.copy_location(ast.Constant(known), node)
+
+    def _known(self, node: ast.Compare) -> bool | None:
+        left, right, test = node.left, node.comparators[0], node.ops[0]
+        if ast.unparse(left) == "sys.implementation.name" and isinstance(right, ast.Constant):
+            same = right.value == "micropython"
+            return same if isinstance(test, ast.Eq) else not same
+        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant) and right.value is None:
+            if isinstance(test, ast.Is):
+                return left.value is None
+            if isinstance(test, ast.IsNot):
+                return left.value is not None
+        return None
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "hasattr" and isinstance(node.args[0], ast.Name):
+            name = node.args[1]
+            known = HAS.get((node.args[0].id, name.value)) if isinstance(name, ast.Constant) else None
+            return node if known is None else ast.copy_location(ast.Constant(known), node)
+        return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Import | ast.ImportFrom) and is_absent(first) and node.handlers:
+            return node.handlers[0].body
+        return node
+
+
+def is_absent(statement: ast.Import | ast.ImportFrom) -> bool:
+    """An import that fails on every MicroPython."""
+    if isinstance(statement, ast.Import):
+        return any(alias.name.split(".")[0] in ABSENT for alias in statement.names)
+    module = statement.module or ""
+    return module.split(".")[0] in ABSENT or any(HAS.get((module, alias.name)) is False for alias in statement.names)

@@ -35,13 +35,13 @@ class SecretKey:
 
 
 class Table:
-    """The comb table of one public key (negated, as verification needs it): made once, verifies faster. Raises VerifyError 201."""
+    """The comb table of one public key (negated, as verification needs it): made once, verifies faster."""
 
     __slots__ = ("raw", "data")
 
-    def __init__(self, raw: bytes, data: bytearray | None = None) -> None:
+    def __init__(self, raw: bytes, data: bytearray) -> None:
         self.raw = raw
-        self.data = finish(_key_comb_steps(raw)) if data is None else data
+        self.data = data
 
 
 def finish(steps: "Generator[None, None, T]") -> "T":
@@ -94,9 +94,14 @@ def sign_steps(key: bytes | SecretKey, message: bytes) -> "Generator[None, None,
     return r + s.to_bytes(32, "little")
 
 
+def build_table(raw: bytes) -> Table:
+    """The table of a public key, in one piece. Raises VerifyError 201 for a key that libsodium refuses."""
+    return finish(table_steps(raw))
+
+
 def table_steps(raw: bytes) -> "Generator[None, None, Table]":
     """Returns the table of a public key. Raises VerifyError 201 for a key that libsodium refuses."""
-    data = yield from _key_comb_steps(raw)
+    data = yield from key_comb_steps(raw)
     return Table(raw, data)
 
 
@@ -120,15 +125,7 @@ def verify_steps(key: bytes | Table, message: bytes, signature: bytes) -> "Gener
         raise VerifyError(201, "signature does not match")
 
 
-def _key_comb_steps(raw: bytes) -> "Generator[None, None, bytearray]":
-    if len(raw) != 32:
-        raise VerifyError(201, "public key is not 32 bytes")
-    y = int.from_bytes(raw, "little")
-    sign_bit = y >> 255
-    y &= (1 << 255) - 1
-    if y >= edwards.P or edwards.small_order(y):
-        raise VerifyError(201, "public key not canonical or of small order")
-    x = yield from edwards.recover_x_steps(y)
-    if x & 1 == sign_bit:
-        x = edwards.P - x  # the table is that of −A
-    return (yield from edwards.comb_steps(x, y))
+def key_comb_steps(raw: bytes) -> "Generator[None, None, bytearray]":
+    from . import combs  # only now: a device forgets it afterwards, code is memory
+
+    return (yield from combs.key_comb_steps(raw))

@@ -5,7 +5,6 @@ Ed25519 goes through libsodium (PyNaCl) where it is installed and follows our ru
 Never signs, never accepts what another implementation of the rule refuses.
 """
 
-from . import ed25519
 from .errors import VerifyError
 
 EDDSA = -8
@@ -34,6 +33,8 @@ def verify_ed25519(raw: bytes, message: bytes, signature: bytes) -> None:
     if _sodium is not None:
         _sodium.verify(raw, message, signature)
     else:
+        from . import ed25519  # only where it is used: a device has no room for what it does not need now
+
         ed25519.verify(raw, message, signature)
 
 

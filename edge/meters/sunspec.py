@@ -18,9 +18,8 @@ register is null and the status "meter error".
 
 from collections import namedtuple
 
-from shared.channel import encode_table
+from edge.memory import forget
 from shared.errors import DecodeError, Unavailable
-from shared.types import ChannelTable, Register
 
 BASES = (40000, 50000, 0)
 MARKER = b"SunS"
@@ -30,8 +29,6 @@ COMMON_WORDS = 68  # with id and length
 METER_MODELS = (201, 202, 203, 204)
 METER_LENGTH = 105
 MODELS_MAX = 16
-
-MAKE, MODEL, VERSION, SERIAL = (2, 16), (18, 16), (42, 8), (50, 16)  # (offset from the common model, words)
 
 Point = namedtuple("Point", ("offset", "type", "scale_offset", "obis", "direction", "unit", "kind"))
 
@@ -60,14 +57,6 @@ def signed16(word: int) -> int:
     return word - 0x10000 if word & 0x8000 else word
 
 
-def text_at(data: bytes, place: tuple[int, int]) -> str:
-    """A SunSpec string: what is no printable ASCII becomes a question mark, padding goes."""
-    raw = data[2 * place[0] : 2 * (place[0] + place[1])]
-    end = raw.find(b"\x00")
-    raw = raw if end < 0 else raw[:end]
-    return "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in raw).strip()
-
-
 def exponents(block: bytes) -> tuple[int, ...]:
     """The scale factor of each point, from the words of the meter model."""
     found = tuple(signed16(word_at(block, point.scale_offset - READ_FROM)) for point in POINTS)
@@ -85,13 +74,6 @@ def registers_of(block: bytes) -> list[int | None]:
         else:
             values.append(None if word == NOT_IMPLEMENTED else signed16(word))
     return values
-
-
-def build_table(common: bytes, scales: tuple[int, ...]) -> bytes:
-    """The channel table: who the meter says it is, and what its registers mean at these scale factors."""
-    registers = [Register(POINTS[i].obis, POINTS[i].direction, POINTS[i].unit, scales[i], POINTS[i].kind) for i in range(len(POINTS))]
-    texts = [text_at(common, place) for place in (MAKE, MODEL, SERIAL, VERSION)]
-    return encode_table(ChannelTable(texts[0], texts[1], texts[2], texts[3], registers))
 
 
 class SunspecMeter:
@@ -123,7 +105,10 @@ class SunspecMeter:
     def _rescale(self, block: bytes) -> None:
         scales = exponents(block)
         if scales != self._scales or self.table is None:
-            self.table = build_table(self._common, scales)
+            from edge import tables  # code is memory
+
+            self.table = tables.build_table(self._common, POINTS, scales)
+            forget("tables")
             self._scales = scales
 
     async def _identify(self) -> None:

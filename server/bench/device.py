@@ -30,24 +30,52 @@ IDS = (
     "device_heap_used_bytes",
     "device_heap_free_bytes",
     "journal_bytes_per_reading",
+    "journal_days_in_1_mib",
+    "journal_wear_years",
 )
 MEASURE = ROOT / "tests" / "micropython" / "measure_sign.py"
 # As a device starts: every module of the agent, nothing of it running yet.
 HEAP_PROBE = "import gc, edge.main, edge.device; gc.collect(); print('used', gc.mem_alloc(), 'B'); print('free', gc.mem_free(), 'B')"
 TIMEOUT_S = 120
-SECTORS = 256
+SECTORS = 256  # 1 MiB
+SOURCES_HEAP = "1m"  # the interpreter compiles them there first
+ERASE_CYCLES = 100_000  # what data sheets of NOR flash promise for a sector
+ERASES_MEASURED = 16
+READINGS_PER_DAY = 24 * 60
+DAYS_PER_YEAR = 365.25
 
 
 def measure(folder: Path, scale: Scale) -> list[Row]:
     build_images(folder / "firmware")
     image = folder / "firmware" / "unix"
     heap = micropython(image, ["-c", HEAP_PROBE])
+    days, years = journal_life()
     bytes_each, what = journal_bytes(scale.journal_bundles), f"journal, bundles of {READINGS} × {len(REGISTERS)}"
     return [
-        *crypto_rows([micropython(image, [str(MEASURE), str(scale.sign_repeats)]) for _ in range(min(3, scale.repeats))]),
+        *crypto_rows([micropython(ROOT, [str(MEASURE), str(scale.sign_repeats)], SOURCES_HEAP) for _ in range(min(3, scale.repeats))]),
         Row(IDS[3], GROUP, "heap used after import", heap["used"], "B", None, None, False),
         Row(IDS[4], GROUP, "heap free after import", heap["free"], "B"),
         Row(IDS[5], "journal on flash, all included", what, bytes_each, "B/reading", None, 16, False),
+        Row(
+            IDS[6],
+            "journal on flash, all included",
+            "days of one-minute readings in 1 MiB, filled to its first loss",
+            days,
+            "days",
+            None,
+            30,
+            True,
+        ),
+        Row(
+            IDS[7],
+            "journal on flash, all included",
+            f"years at that rate till a sector was erased {ERASE_CYCLES:,} times",
+            years,
+            "years",
+            None,
+            10,
+            True,
+        ),
     ]
 
 
@@ -66,9 +94,9 @@ def crypto_rows(runs: Sequence[dict[str, float]]) -> list[Row]:
     ]
 
 
-def micropython(image: Path, arguments: Sequence[str]) -> dict[str, float]:
+def micropython(image: Path, arguments: Sequence[str], heap: str = HEAP_SIZE) -> dict[str, float]:
     """Lines `name value unit` that a script printed, run from inside the image. Raises Unavailable 460."""
-    command = [str(Path(sys.executable).with_name("micropython")), "-X", f"heapsize={HEAP_SIZE}", *arguments]
+    command = [str(Path(sys.executable).with_name("micropython")), "-X", f"heapsize={heap}", *arguments]
     environment = {**os.environ, "MICROPYPATH": ".:.frozen"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=image, env=environment, timeout=TIMEOUT_S)
@@ -86,6 +114,7 @@ class MemoryFlash:
     def __init__(self, sectors: int) -> None:
         self.sectors = sectors
         self.content = bytearray(b"\xff" * sectors * SECTOR_BYTES)
+        self.erases = 0
 
     def read_into(self, address: int, buffer: bytearray) -> None:
         buffer[:] = self.content[address : address + len(buffer)]
@@ -94,19 +123,44 @@ class MemoryFlash:
         self.content[address : address + len(data)] = data
 
     def erase(self, sector: int) -> None:
+        self.erases += 1
         self.content[sector * SECTOR_BYTES : (sector + 1) * SECTOR_BYTES] = b"\xff" * SECTOR_BYTES
+
+
+class Filler:
+    """A journal that is written as a device writes it, bundle after bundle, and never acked."""
+
+    def __init__(self) -> None:
+        self.flash = MemoryFlash(SECTORS)
+        self.journal, self._device = Journal(self.flash), BenchDevice()
+        self.journal.start_boot()
+        self._context = Context(self.journal.boot, 0, 2, 1, len(REGISTERS), table_hash(TABLE), FIRMWARE)
+
+    def bundle(self) -> None:
+        readings, salt = self._device.readings(READINGS), secrets.token_bytes(16)
+        for reading in readings:
+            self.journal.append(self._context, reading.time_s, reading.registers, reading.status)
+        statement = self._device.statement(readings, salt)
+        self.journal.seal("readings", statement, sha256(statement).digest(), salt, readings[0].seq, READINGS)
 
 
 def journal_bytes(bundles: int) -> float:
     """Flash used for each reading, statements and sector headers included; none is acked."""
-    journal, device = Journal(MemoryFlash(SECTORS)), BenchDevice()
-    journal.start_boot()
-    context = Context(journal.boot, 0, 2, 1, len(REGISTERS), table_hash(TABLE), FIRMWARE)
+    filler = Filler()
     for _ in range(bundles):
-        readings, salt = device.readings(READINGS), secrets.token_bytes(16)
-        for reading in readings:
-            journal.append(context, reading.time_s, reading.registers, reading.status)
-        statement = device.statement(readings, salt)
-        journal.seal("readings", statement, sha256(statement).digest(), salt, readings[0].seq, READINGS)
-    used_bytes = (journal.ring.alive_count() - 1) * SECTOR_BYTES + journal.ring.offset
-    return float(used_bytes / (bundles * READINGS))
+        filler.bundle()
+    ring = filler.journal.ring
+    return float(((ring.alive_count() - 1) * SECTOR_BYTES + ring.offset) / (bundles * READINGS))
+
+
+def journal_life() -> tuple[float, float]:
+    """(days that 1 MiB holds at one reading a minute, years at that rate till its sectors were erased as often as they bear)."""
+    filler = Filler()
+    while not filler.journal.losses:
+        filler.bundle()
+    held = filler.journal.next_seq
+    before = filler.flash.erases
+    while filler.flash.erases < before + ERASES_MEASURED:  # full: from here on every sector written is one erased
+        filler.bundle()
+    per_erase = (filler.journal.next_seq - held) / ERASES_MEASURED
+    return float(held / READINGS_PER_DAY), float(ERASE_CYCLES * SECTORS * per_erase / READINGS_PER_DAY / DAYS_PER_YEAR)

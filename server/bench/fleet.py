@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from edge import mqtt
+from edge import mqtt, mqtt_opening
 from server import fastcbor
 from server.bench.node import BenchDevice
 from server.keystore import SigningKey
@@ -128,9 +128,9 @@ class Link:
     @classmethod
     async def open(cls, port: int, name: str, topics: tuple[str, ...] = ()) -> "Link":
         link = cls(*await asyncio.open_connection("127.0.0.1", port))
-        link._writer.write(mqtt.build_connect(name, KEEPALIVE_S, None, None))
+        link._writer.write(mqtt_opening.build_connect(name, KEEPALIVE_S, None, None))
         if topics:
-            link._writer.write(mqtt.build_subscribe(1, topics))
+            link._writer.write(mqtt_opening.build_subscribe(1, topics))
         wanted = mqtt.SUBACK if topics else mqtt.CONNACK
         async for packet in link.packets():
             if packet.type == wanted:

@@ -17,7 +17,7 @@ from server.demo.processes import Child, Children, wait_for_port
 from shared.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-HEAP_SIZE = "192k"
+HEAP_SIZE = "160k"
 PERIOD_S = 60
 FLASH_SECTORS = 256
 STATUS_S = 1

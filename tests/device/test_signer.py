@@ -75,12 +75,12 @@ def device_folder_of(tmp_path: Path, data: bytes) -> str:
 
 
 def test_signing_gives_way_in_micropython(tmp_path: Path) -> None:
-    assert in_micropython("check_gives_way", {"sign": 40, "verify": 100}, tmp_path) == 2
+    assert in_micropython("check_gives_way", {"sign": 40, "verify": 30}, tmp_path) == 2
 
 
 @pytest.mark.usefixtures("portable")
 def test_signing_gives_way_without_libsodium() -> None:
-    assert checks_signer.check_gives_way({"sign": 20, "verify": 90}) == 2
+    assert checks_signer.check_gives_way({"sign": 20, "verify": 20}) == 2
 
 
 def test_both_paths_sign_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,17 +194,17 @@ def test_an_unreadable_file_is_no_reason_for_a_new_identity(tmp_path: Path, monk
 
 def test_a_malformed_node_key_is_refused_at_once() -> None:
     with pytest.raises(DecodeError):
-        signer.NodeKey(b"\xa0")
+        signer.open_node(b"\xa0")
 
 
 def test_a_small_order_node_key_verifies_nothing() -> None:
-    node = signer.NodeKey(cose.encode_key_ed25519((1).to_bytes(32, "little")))
+    node = signer.open_node(cose.encode_key_ed25519((1).to_bytes(32, "little")))
     with pytest.raises(VerifyError, match="201"):
         asyncio.run(node.verify(b"m", (1).to_bytes(32, "little") + bytes(32)))
 
 
 def test_a_p256_node_key_cannot_be_checked_on_micropython_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    node = signer.NodeKey(cose.encode_key_p256(b"\x11" * 64))
+    node = signer.open_node(cose.encode_key_p256(b"\x11" * 64))
     monkeypatch.setitem(sys.modules, "shared.p256", None)
     monkeypatch.delattr(sys.modules["shared"], "p256", raising=False)
     with pytest.raises(VerifyError, match="202"):

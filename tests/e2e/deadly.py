@@ -5,7 +5,23 @@ MicroPython as in CPython. In: CONFIG POINT:NTH. Out: a process that is killed t
 import os
 import sys
 
-from edge import main
+import edge.main
+
+
+def short_names(wanted: list[str]) -> dict[str, str]:
+    """What names of the sources are called in this image: a MicroPython image says it in linked/names.txt, other firmware is as its
+    sources."""
+    found = {}
+    for folder in sys.path:
+        try:
+            with open((folder or ".") + "/linked/names.txt") as file:
+                for line in file:
+                    short, name = line.split()
+                    if name in wanted and (":" in name or short.startswith(".")):
+                        found[name] = short.lstrip(".")
+        except OSError:
+            pass
+    return found
 
 
 def die() -> None:
@@ -65,8 +81,9 @@ def half_erase(cls: type, name: str, count: Count) -> None:
 
     def dying(self: object, sector: int) -> None:
         if count.hit():
-            self._file.seek(sector * 4096)
-            self._file.write(b"\xff" * 2048)
+            file = getattr(self, short_names(["_file"]).get("_file", "_file"))
+            file.seek(sector * 4096)
+            file.write(b"\xff" * 2048)
             die()
         real(self, sector)
 
@@ -88,20 +105,31 @@ POINTS = {
 }
 
 
+def home_of(module: str, name: str, short: dict[str, str]) -> object:
+    """The module in which something of `edge/` is found at run time: a linked image has it all in one."""
+    linked = name in short
+    return getattr(__import__("edge.device" if linked else "edge." + module), "device" if linked else module)
+
+
 def arm(point: str, nth: int) -> None:
     module, cls, name, how = POINTS[point]
-    how(getattr(getattr(__import__("edge." + module), module), cls), name, Count(nth))
+    whole = f"edge.{module}:{cls}"
+    short = short_names([whole, name])
+    how(getattr(home_of(module, whole, short), short.get(whole, cls)), short.get(name, name), Count(nth))
 
 
 if __name__ == "__main__":
     point, nth = sys.argv.pop().split(":")
-    prepare = main.prepare
+    short = short_names(["edge.device:prepare", "edge.main:main"])
+    device = home_of("device", "edge.device:prepare", short)
+    name = short.get("edge.device:prepare", "prepare")
+    prepare = getattr(device, name)
 
     def armed_prepare(settings: object) -> object:
-        """The firmware's modules are loaded only when its tables are made: armed any earlier, there would be no room for those."""
+        """Armed when the tables are made: any earlier, there would be no room for those."""
         prepared = prepare(settings)
         arm(point, int(nth))
         return prepared
 
-    main.prepare = armed_prepare
-    sys.exit(main.main(sys.argv))
+    setattr(device, name, armed_prepare)
+    sys.exit(getattr(edge.main, short.get("edge.main:main", "main"))(sys.argv))

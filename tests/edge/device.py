@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.edge.node import ORG, ORIGIN
 from tests.micropython import binary
 
-HEAP = "192k"
+HEAP = "160k"
 WAIT_S = 25.0
 
 

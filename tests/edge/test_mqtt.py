@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from edge import mqtt
+from edge import mqtt, mqtt_opening
 from shared.errors import DecodeError
 from tests.edge.broker import frame
 
@@ -123,10 +123,10 @@ def test_random_bytes_raise_only_decode_errors() -> None:
 
 def test_what_we_send() -> None:
     """Byte for byte by the standard's own figures (3.1, 3.3, 3.8)."""
-    assert mqtt.build_connect("me", 60, None, None) == b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02me"
-    assert mqtt.build_connect("me", 60, "u", "p") == b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x02me\x00\x01u\x00\x01p"
-    assert mqtt.build_connect("me", 60, "u", None) == b"\x10\x11\x00\x04MQTT\x04\x82\x00\x3c\x00\x02me\x00\x01u"
-    assert mqtt.build_subscribe(1, ("a", "bc")) == b"\x82\x0b\x00\x01\x00\x01a\x01\x00\x02bc\x01"
+    assert mqtt_opening.build_connect("me", 60, None, None) == b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02me"
+    assert mqtt_opening.build_connect("me", 60, "u", "p") == b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x02me\x00\x01u\x00\x01p"
+    assert mqtt_opening.build_connect("me", 60, "u", None) == b"\x10\x11\x00\x04MQTT\x04\x82\x00\x3c\x00\x02me\x00\x01u"
+    assert mqtt_opening.build_subscribe(1, ("a", "bc")) == b"\x82\x0b\x00\x01\x00\x01a\x01\x00\x02bc\x01"
     assert mqtt.build_publish_head("a", 300, 10) == b"\x32\xb1\x02\x00\x01a\x00\x0a"
     assert mqtt.build_puback(258) == b"\x40\x02\x01\x02"
     for length, encoded in ((0, "00"), (127, "7f"), (128, "8001"), (16383, "ff7f"), (16384, "808001")):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import clock, config, health, image, notebook, ntp, status
-from edge.flash import FileFlash
+from edge import clock, config, gauge, health, image, notebook, ntp
+from edge.flash import open_file_flash
 from edge.journal import Journal
 from hardware.build_firmware import image_hash
 from shared.errors import DecodeError, Unavailable
@@ -189,18 +189,18 @@ def test_book_is_closed_after_a_kill(tmp_path: Path) -> None:
     book.close()
     first = notebook.Notebook(str(tmp_path / "new"))
     notebook.close_book(first, journal_with(1))
-    assert first.last_taken() == 0
+    assert notebook.last_taken(first.path) == 0
     notebook.close_book(notebook.Notebook(None), journal_with(1))
 
 
 def test_status_names_the_oldest_reading_not_acked() -> None:
     journal = journal_with(100)
-    assert status.oldest_unsent_s(journal) == 1000
-    free_h, whole_h = status.gauge(journal, 3600)
+    assert gauge.oldest_unsent_s(journal) == 1000
+    free_h, whole_h = gauge.gauge(journal, 3600)
     assert 0 < free_h <= whole_h
-    assert status.oldest_unsent_s(journal_with(0)) is None
+    assert gauge.oldest_unsent_s(journal_with(0)) is None
     settings = config.decode_config(json.dumps(GOOD))
-    line = status.build_line(settings, clock.build_clock({"kind": "system"}), journal, health.Health())
+    line = gauge.build_line(settings, clock.build_clock({"kind": "system"}), journal, health.Health())
     assert line.startswith("status time_s=")
     assert "next_seq=100 unsealed=100 unacked=0 losses=0" in line
 
@@ -250,17 +250,17 @@ def test_image_root(path: str, root: str) -> None:
 def test_flash_file_grows_and_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "flash"
     path.write_bytes(b"\xff" * 5000)  # a kill during the first start
-    flash = FileFlash(str(path), 4)
+    flash = open_file_flash(str(path), 4)
     flash.program(4096, b"\x12\x34")
     flash.close()
-    flash = FileFlash(str(path), 4)
+    flash = open_file_flash(str(path), 4)
     buffer = bytearray(3)
     flash.read_into(4096, buffer)
     assert bytes(buffer) == b"\x12\x34\xff"
     with pytest.raises(ValueError, match="bit cannot be set"):
         flash.program(4096, b"\xff")
     with pytest.raises(Unavailable) as raised:
-        FileFlash(str(path), 4)
+        open_file_flash(str(path), 4)
     assert raised.value.code == 400, "two agents on one flash would sign one sequence twice"
     flash.erase(1)
     flash.read_into(4096, buffer)
@@ -268,6 +268,6 @@ def test_flash_file_grows_and_is_kept(tmp_path: Path) -> None:
     flash.close()
     (tmp_path / "large").write_bytes(b"\xff" * 20000)
     with pytest.raises(ValueError, match="larger"):
-        FileFlash(str(tmp_path / "large"), 4)
+        open_file_flash(str(tmp_path / "large"), 4)
     with pytest.raises(ValueError, match="sectors"):
-        FileFlash(str(tmp_path / "small"), 3)
+        open_file_flash(str(tmp_path / "small"), 3)

@@ -9,7 +9,6 @@ import pytest
 
 from edge import device, uplink
 from edge.config import decode_config
-from edge.main import prepare
 from tests.edge.conftest import Site
 from tests.edge.device import until
 from tests.edge.meter import MODEL
@@ -22,7 +21,7 @@ async def agent(site: Site) -> AsyncIterator[Site]:
     """The agent in this process."""
     async with site.running(start=False) as running:
         settings = decode_config(json.dumps(running.device.config))
-        task = asyncio.create_task(device.run(settings, prepare(settings)))
+        task = asyncio.create_task(device.run(settings, device.prepare(settings)))
         try:
             yield running
         finally:

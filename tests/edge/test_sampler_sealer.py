@@ -75,7 +75,7 @@ class Bench:
         self.seed = bytes(range(32))
         self.signer = Signer(self.seed, BUILD.device)
         book = Notebook(None)
-        self.sealer = Sealer(Settings(), self.clock, self.journal, self.signer, BUILD, self.health, book)
+        self.sealer = Sealer(Settings(), self.clock, self.journal, self.signer, BUILD, self.health, book, asyncio.Lock())
         self.store = TableStore(str(folder), 0)
         self.sampler = Sampler(
             Settings(), self.clock, self.meter, self.journal, self.store, BUILD, self.health, book, self.sealer.on_reading, self.on_table
@@ -160,7 +160,7 @@ def test_what_all_readings_of_a_bundle_share_seals_early_when_it_changes(bench: 
 def test_readings_of_an_earlier_boot_are_sealed_as_of_that_boot(bench: Bench, tmp_path: Path) -> None:
     bench.take(2)
     again = Bench(tmp_path)
-    again.journal = again.sealer._journal = Journal(bench.flash)
+    again.journal = again.sealer.journal = Journal(bench.flash)
     again.journal.start_boot()
     (statement,) = again.seal()
     assert (statement.boot, statement.count) == (1, 2)
@@ -281,12 +281,12 @@ def test_dropped_while_it_is_signed(tmp_path: Path) -> None:
         alg, kid = bench.signer.alg, bench.signer.kid
 
         async def sign(self, message: bytes) -> bytes:
-            bench.sealer._signer = bench.signer
+            bench.sealer.signer = bench.signer
             while bench.journal.groups and bench.journal.groups[0].first_seq < 4:
                 await bench.sampler.take()
             return bytes(64)
 
-    bench.sealer._signer = Slow()
+    bench.sealer.signer = Slow()
     assert asyncio.run(bench.sealer.seal_next())
     assert bench.health.counters["seal_overtaken"] == 1
     assert bench.journal.pending_count() == 0

@@ -238,8 +238,8 @@ def test_start_runs_the_agent_with_the_board_s_ports_and_restarts_after_a_fault(
         raise OSError("the bus burnt down")
 
     monkeypatch.setattr("edge.device.run", run)
-    monkeypatch.setattr(start, "read_settings", lambda path: settings)
-    monkeypatch.setattr(start, "prepare", lambda given: "the node's key")
+    monkeypatch.setattr("edge.device.read_settings", lambda path: settings)
+    monkeypatch.setattr("edge.device.prepare", lambda given: "the node's key")
     monkeypatch.setattr(start, "WIFI_PATH", str(tmp_path / "wifi.json"))
     (tmp_path / "wifi.json").write_text(json.dumps({"ssid": "home", "password": "secret"}))
     with pytest.raises(SystemExit, match="reset"):

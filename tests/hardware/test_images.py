@@ -24,24 +24,59 @@ def images(tmp_path_factory):
 def small_sources(tmp_path):
     """A project of two files."""
     root = tmp_path / "project"
-    for name, text in (("shared/__init__.py", ""), ("edge/__init__.py", "X = 1\n"), ("shared/verify/cli.py", "import argparse\n")):
+    for name, text in (
+        ("shared/__init__.py", ""),
+        ("edge/__init__.py", "X = 1\n"),
+        ("edge/main.py", "from edge import X\n\nprint(X)\n"),
+        ("shared/verify/cli.py", "import argparse\n"),
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return root
 
 
 def test_every_device_file_and_nothing_of_the_verifier(images):
-    wanted = {path.with_suffix("").as_posix() for path in source_files()}
-    assert "shared/cbor" in wanted and "edge/journal" in wanted and not any("verify" in name for name in wanted)
-    for target, (folder, _) in images.items():
-        suffix = ".py" if target == "cpython" else ".mpy"
-        left_out = set() if target == "cpython" else {"shared/codes"}  # names of error codes, for people only
-        assert {name for name, _ in image_files(folder)} == {name + suffix for name in wanted - left_out}
+    wanted = {path.as_posix() for path in source_files()}
+    assert "shared/cbor.py" in wanted and "edge/journal.py" in wanted and not any("verify" in name for name in wanted)
+    assert {name for name, _ in image_files(images["cpython"][0])} == wanted
+
+
+def test_a_micropython_image_has_the_parts_and_says_what_its_names_mean(images):
+    parts = (
+        "main",
+        "device",
+        "config",
+        "preparation",
+        "wiring",
+        "recovery",
+        "sealing",
+        "envelopes",
+        "answers",
+        "evidence",
+        "tables",
+        "gauge",
+        "mqtt_opening",
+        "draining",
+        "ntp",
+    )
+    wanted = {f"edge/{part}.mpy" for part in (*parts, "__init__")} | {f"shared/{name}.mpy" for name in ("__init__", "ed25519", "combs")}
+    board = {"edge/boards/__init__.mpy", "edge/boards/esp32_start.mpy", "edge/flash_partition.mpy"}
+    assert {name for name, _ in image_files(images["unix"][0])} == wanted
+    assert {name for name, _ in image_files(images["esp32"][0])} == wanted | board
+    for target in ("unix", "esp32"):
+        names = dict(line.split() for line in (images[target][0] / "linked" / "names.txt").read_text().splitlines())
+        assert "edge.journal:Journal" in names.values()
+        text = (images[target][0] / "linked" / "edge" / "device.py").read_text()
+        assert "class " in text and '"""' not in text
 
 
 def test_hash_is_that_of_the_spec(images):
     for folder, digest in images.values():
-        entries = [[p.relative_to(folder).as_posix(), sha256(p.read_bytes()).digest()] for p in folder.rglob("*") if p.is_file()]
+        entries = [
+            [p.relative_to(folder).as_posix(), sha256(p.read_bytes()).digest()]
+            for p in folder.rglob("*")
+            if p.is_file() and "linked" not in p.parts
+        ]
         expected = sha256(cbor.encode(sorted(entries, key=lambda entry: entry[0].encode()))).digest()
         assert digest == image_hash(folder) == expected
 
@@ -73,10 +108,10 @@ def test_hash_counts_names_and_contents_and_passes_over_the_rest(small_sources, 
 def test_deleted_source_does_not_live_on(small_sources, tmp_path):
     folder = tmp_path / "image"
     (small_sources / "edge" / "old.py").write_text("print(2)\n")
-    before = build_image("unix", folder, small_sources)
+    before = build_image("cpython", folder, small_sources)
     (small_sources / "edge" / "old.py").unlink()
-    assert build_image("unix", folder, small_sources) != before
-    assert not (folder / "edge" / "old.mpy").exists()
+    assert build_image("cpython", folder, small_sources) != before
+    assert not (folder / "edge" / "old.py").exists()
 
 
 def test_sources_are_never_the_image(small_sources):
@@ -95,12 +130,16 @@ def test_file_that_does_not_compile_is_named(small_sources, tmp_path):
 
 def test_unix_image_runs_in_micropython(images):
     folder, _ = images["unix"]
-    code = "import shared.cbor as c, sys; print(c.encode([1, b'x']), sys.implementation.name)"
+    code = "import gc, sys, edge.main, edge.device; gc.collect(); print(gc.mem_free() > 40_000, sys.implementation.name)"
     micropython = Path(sys.executable).with_name("micropython")
     done = subprocess.run(
-        [str(micropython), "-X", "heapsize=192k", "-c", code], env={"MICROPYPATH": str(folder)}, capture_output=True, text=True, timeout=30
+        [str(micropython), "-X", "heapsize=128k", "-c", code],
+        env={"MICROPYPATH": f"{folder}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
-    assert done.stdout.strip() == "b'\\x82\\x01Ax' micropython", done.stderr
+    assert done.stdout.strip() == "True micropython", done.stderr
 
 
 def test_gateway_image_runs_alone(images, tmp_path):
@@ -117,9 +156,9 @@ def test_gateway_image_runs_alone(images, tmp_path):
 
 
 def test_firmware_is_compiled_for_the_chip(images):
-    content = dict(image_files(images["esp32"][0]))["shared/cbor.mpy"]
+    content = dict(image_files(images["esp32"][0]))["edge/device.mpy"]
     assert content[:1] == b"M"
-    assert b"shared/cbor.py" in content
+    assert b"edge/device.py" in content
     assert str(ROOT).encode() not in content
 
 

@@ -51,7 +51,7 @@ def check_signing(cases) -> int:
         assert secret.public == ed25519.public_key(seed) == public
         assert ed25519.sign(seed, message) == ed25519.sign(secret, message) == signature, len(message)
         assert hexlify(seed).decode() not in repr(secret) and str(secret._scalar) not in repr(secret)
-        assert accepts(public, message, signature) and accepts(ed25519.Table(public), message, signature)
+        assert accepts(public, message, signature) and accepts(ed25519.build_table(public), message, signature)
         assert not accepts(public, message + b"\x00", signature)
     return len(cases)
 
@@ -75,7 +75,7 @@ def check_slices(cases) -> int:
     secret = ed25519.finish(ed25519.secret_steps(b"\x01" * 32))
     message = b"m" * 300
     signature = ed25519.sign(secret, message)
-    table = ed25519.Table(secret.public)
+    table = ed25519.build_table(secret.public)
     steps = {
         "sign": lambda: ed25519.sign_steps(secret, message),
         "verify with a table": lambda: ed25519.verify_steps(table, message, signature),

@@ -83,7 +83,7 @@ async def check_signing(own) -> int:
     ed25519.verify(raw, b"one", one)
     ed25519.verify(raw, b"two" * 100, two)
     assert own.sign_now(b"one") == one
-    node = signer.NodeKey(own.cose_key)
+    node = signer.open_node(own.cose_key)
     for _ in (0, 1):  # the second time with the table already made
         await node.verify(b"one", one)
         for message, signature in ((b"one!", one), (b"one", two), (b"one", one[:63]), (b"one", one[:32] + bytes(32))):
@@ -118,7 +118,7 @@ def check_gives_way(given) -> int:
     """For the portable code: another task runs at least so often during one signature and one check."""
     own = signer.Signer(b"\x07" * 32)
     signature = own.sign_now(b"m" * 300)
-    node = signer.NodeKey(own.cose_key)
+    node = signer.open_node(own.cose_key)
     assert asyncio.run(count_meanwhile(own.sign(b"m" * 300))) >= given["sign"]
     assert asyncio.run(count_meanwhile(node.verify(b"m" * 300, signature))) >= given["verify"]
     return 2

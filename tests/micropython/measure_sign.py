@@ -62,7 +62,7 @@ def main(repeats: int) -> None:
     signature = ed25519.sign(secret, MESSAGE)
     gc.collect()
     without_bytes = gc.mem_alloc()
-    table = ed25519.Table(secret.public)
+    table = ed25519.build_table(secret.public)
     gc.collect()
     print("heap_node_table", gc.mem_alloc() - without_bytes, "B")
     floor_bytes = gc.mem_alloc()

@@ -12,7 +12,7 @@ from nacl.bindings import crypto_sign_open
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey
 
-from shared import ed25519, edwards, sha512
+from shared import combs, ed25519, edwards, sha512
 from shared.errors import VerifyError
 from tests.micropython import HERE, check_json
 
@@ -64,7 +64,7 @@ def encode(p: tuple[int, int]) -> bytes:
     return (p[1] | (p[0] & 1) << 255).to_bytes(32, "little")
 
 
-BASE = (edwards._BASE_X, edwards._BASE_Y)
+BASE = (combs._BASE_X, combs._BASE_Y)
 
 
 def torsion() -> list[tuple[int, int]]:
@@ -73,7 +73,7 @@ def torsion() -> list[tuple[int, int]]:
     while True:
         y += 1
         try:
-            x = ed25519.finish(edwards.recover_x_steps(y))
+            x = ed25519.finish(combs.recover_x_steps(y))
         except VerifyError:
             continue
         generator = times(L, (x, y))
@@ -218,7 +218,7 @@ def test_every_small_order_point_is_named(point: tuple[int, int]) -> None:
     assert times(8, point) == (0, 1)
     assert edwards.small_order(point[1])
     with pytest.raises(VerifyError):
-        ed25519.Table(encode(point))
+        ed25519.build_table(encode(point))
 
 
 def test_other_points_are_not_of_small_order() -> None:
@@ -228,7 +228,7 @@ def test_other_points_are_not_of_small_order() -> None:
 
 def test_the_sums_of_two_tables_share_their_doublings() -> None:
     base = ed25519.finish(edwards.base_steps())
-    other = ed25519.finish(edwards.comb_steps(*times(77, BASE)))
+    other = ed25519.finish(combs.comb_steps(*times(77, BASE)))
     assert len(base) == len(other) == 2880
     point = ed25519.finish(edwards.combine_steps((5, base), (L - 3, other)))
     assert ed25519.finish(edwards.encode_steps(point)) == encode(times((5 + (L - 3) * 77) % L, BASE))

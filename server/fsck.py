@@ -4,6 +4,8 @@ In: a home. Out: a Report. Never changes a file without `repair`, and then only 
 the evidence store by tiles, rows and blocks, and only when nothing else is wrong.
 """
 
+import contextlib
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -11,16 +13,23 @@ from server.evidence.fsck import EvidenceCheck
 from server.evidence.fsck_derived import replace_derived
 from server.evidence.fsck_report import Report
 from server.evidence.fsck_tiles import check_tiles, read_published
+from server.evidence.log import CHECKPOINT
 from server.evidence.rows import MIGRATIONS, open_evidence_store
 from server.ledger.derived import differences, rewriting
 from server.ledger.file import LedgerReader
 from server.ledger.history import LedgerHistory, compare_ledger, replay_history
 from server.ledger.write import MIGRATIONS as LEDGER_MIGRATIONS
-from server.store.sqlite import Writer, open_database
+from server.store.sqlite import Writer, open_database, read_only
 from shared import note
 from shared.errors import MeterproofError, VerifyError
 
 LEDGER, EVIDENCE = "ledger.sqlite", "evidence.sqlite"
+LOGS = ("ledger-log", "evidence-log")
+# Store → its head before anything was acknowledged, and the tables that are filled with that head: all others are empty then.
+_BEGUN = {
+    LEDGER: ("height = 0 AND log_size = 0 AND checkpoint IS NULL", ("head", "state", "tree_page", "listed")),
+    EVIDENCE: ("size = 0", ("head",)),
+}
 
 
 async def fsck(home: Path, repair: bool = False) -> Report:
@@ -28,6 +37,9 @@ async def fsck(home: Path, repair: bool = False) -> Report:
     else is wrong is in the report."""
     report = Report(served=was_served(home))
     if not report.served:
+        return report
+    report.first_start_cut = was_first_start_cut(home)
+    if report.first_start_cut:
         return report
     history = _check_ledger(home, report)
     origin = history.genesis.logs[0][0] if history.genesis.logs else ""
@@ -57,7 +69,7 @@ def was_served(home: Path) -> bool:
     """Whether a backend ever got so far that there is something to check. Raises VerifyError if one of its two stores is gone."""
     ledger, evidence = (home / name for name in (LEDGER, EVIDENCE))
     if not ledger.exists():
-        if evidence.exists() or (home / "ledger-log").exists() or (home / "evidence-log").exists():
+        if evidence.exists() or any((home / log).exists() for log in LOGS):
             raise VerifyError(271, f"{LEDGER} is missing, but the home was served: restore it from a backup")
         return False
     if not evidence.exists():
@@ -65,6 +77,26 @@ def was_served(home: Path) -> bool:
             raise VerifyError(270, f"{EVIDENCE} is missing, but the home was served: restore it from a backup")
         return False
     return True
+
+
+def was_first_start_cut(home: Path) -> bool:
+    """Whether its first start ended before anything could be acknowledged: nothing published, no block, no statement. The next start goes
+    on from there. False if that cannot be read: whatever is wrong is to be reported."""
+    if any((home / log / name).exists() for log in LOGS for name in (CHECKPOINT, "tile")):
+        return False
+    try:
+        return all(_is_only_begun(home / name, *begun) for name, begun in _BEGUN.items())
+    except (MeterproofError, sqlite3.Error, UnicodeDecodeError):
+        return False
+
+
+def _is_only_begun(path: Path, first_head: str, with_head: tuple[str, ...]) -> bool:
+    with contextlib.closing(read_only(path)) as conn:
+        conn.execute("BEGIN")
+        tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
+        begun = [bool(right) for (right,) in conn.execute(f"SELECT {first_head} FROM head")] if "head" in tables else []  # noqa: S608
+        empty = tables.difference(with_head) if begun else tables
+        return all(begun) and all(conn.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() is None for name in empty)  # noqa: S608
 
 
 def _height(path: Path) -> int:

@@ -18,6 +18,7 @@ from server.config import load_config
 from .common import pairs
 from .groups import EXIT_HELP
 
+FLAGS = ("served", "first_start_cut")  # of an fsck report: not counts
 PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -51,7 +52,8 @@ def fsck(home: Path, repair: bool, as_json: bool) -> int:
       meterproof fsck --home ./home
 
     Exit code 1 if anything is wrong. Changes nothing without --repair, and then only what is derived from the rest: it is rebuilt when
-    all that was signed and stored agrees, and left alone otherwise. A home that was never served has nothing to check: exit code 0.
+    all that was signed and stored agrees, and left alone otherwise. A home that was never served, or whose first start was cut short
+    before anything was acknowledged, has nothing to check: exit code 0.
     """
     from server.fsck import fsck as check
     from server.home import lock_home
@@ -68,8 +70,10 @@ def fsck_text(values: dict[str, Any], ok: bool) -> str:
     """The report for people."""
     if not values["served"]:
         return "nothing to check: this home was initialised, but never served"
+    if values["first_start_cut"]:
+        return "nothing to check yet: the first start of this home did not end, and nothing was acknowledged; start it again"
     problems = values["problems"] + values["derived_problems"]
-    lines: list[tuple[str, object]] = [(name, value) for name, value in values.items() if isinstance(value, int) and name != "served"]
+    lines: list[tuple[str, object]] = [(name, value) for name, value in values.items() if isinstance(value, int) and name not in FLAGS]
     lines += [(device, f"{stored['readings']} readings, {stored['lost']} lost") for device, stored in values["devices"].items()]
     sound = "everything agrees; derived tables were rebuilt" if values["repaired"] else "everything agrees"
     verdict = sound if ok else f"{len(problems)} problems:\n" + "\n".join(f"  {problem}" for problem in problems)

@@ -12,7 +12,8 @@ PROBLEMS_MAX = 1000
 
 @dataclass(slots=True)
 class Report:
-    """`ok` when there is no problem. `devices`: text id → what is stored of it; `served`: False for a home without anything to check."""
+    """`ok` when there is no problem. `devices`: text id → what is stored of it; `served`: False for a home without anything to check;
+    `first_start_cut`: its first start ended before anything was acknowledged, and nothing else was checked."""
 
     statements: int = 0
     readings: int = 0
@@ -29,6 +30,7 @@ class Report:
     derived_problems: list[str] = field(default_factory=list)
     repaired: bool = False
     served: bool = True
+    first_start_cut: bool = False
 
     @property
     def ok(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from server import fsck as fsck_module
+from server.cli.tools import fsck_text
 from server.evidence.derive import DERIVED_TABLES
 from server.evidence.fsck_report import Report, melt
+from server.evidence.log import EvidenceLog
+from server.evidence.rows import open_evidence_store
 from server.fsck import fsck
 from server.ledger import derived
 from server.ledger.blocks import encode_block
@@ -19,10 +23,12 @@ from server.ledger.file import LedgerReader
 from server.ledger.replay import replay_blocks
 from server.ledger.transactions import build_tx, decode_tx
 from server.ledger.values import decode_key, decode_nonce
+from server.ledger.write import MIGRATIONS as LEDGER_MIGRATIONS
+from server.store.sqlite import open_database
 from shared import ids, state
 from shared.errors import Unavailable, VerifyError
 from tests.evidence.backend import NODE
-from tests.evidence.fleet import Device
+from tests.evidence.fleet import ORIGIN, Device
 from tests.evidence.whole import ADMIN, CHAIN, genesis, open_whole
 
 
@@ -277,6 +283,70 @@ def test_a_first_start_that_was_cut_short_has_nothing_to_check_either(tmp_path: 
 
     asyncio.run(begin())
     assert not check(tmp_path).served and not (tmp_path / "evidence.sqlite").exists()
+
+
+async def begin_until(home: Path, stage: int) -> None:
+    """A first start, step by step as main.py goes; ends before step `stage`."""
+    (home / "genesis.cbor").write_bytes(genesis())
+    if stage == 0:
+        await (await open_database(home / "ledger.sqlite", LEDGER_MIGRATIONS)).close()
+    else:
+        await (await EmbeddedLedger.open(home, genesis(), NODE)).close()
+    if stage < 2:
+        (home / "evidence.sqlite").write_bytes(b"")
+        return
+    async with open_evidence_store(home / "evidence.sqlite") as store:
+        if stage >= 3:
+            await EvidenceLog.open(home / "evidence-log", store, ORIGIN, NODE)
+    if stage == 3:  # the head was written, its publication was not
+        shutil.rmtree(home / "evidence-log")
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_a_first_start_cut_short_at_any_step_is_no_damage(tmp_path: Path, stage: int) -> None:
+    asyncio.run(begin_until(tmp_path, stage))
+    for repair in (False, True):
+        report = check(tmp_path, repair)
+        assert report.ok and report.served and report.first_start_cut
+        text = fsck_text(dataclasses.asdict(report), report.ok)
+        assert "first start" in text and "problem" not in text
+    asyncio.run(begin_until(tmp_path, 4))
+    report = check(tmp_path)
+    assert report.ok and not report.first_start_cut, "the next start goes on from it"
+
+
+@pytest.mark.parametrize(
+    ("file", "query"),
+    [
+        ("evidence.sqlite", "DELETE FROM head"),
+        ("ledger.sqlite", "DELETE FROM head"),
+        ("ledger.sqlite", "UPDATE head SET checkpoint = x'00'"),
+    ],
+)
+def test_what_was_published_is_never_taken_for_a_first_start(tmp_path: Path, file: str, query: str) -> None:
+    asyncio.run(begin_until(tmp_path, 4))
+    change(tmp_path / file, query)
+    report = check(tmp_path)
+    assert not report.first_start_cut and report.problems
+
+
+@pytest.mark.parametrize(
+    ("file", "query"),
+    [
+        ("evidence.sqlite", "INSERT INTO rows VALUES (0, 1, 1, 1, NULL, NULL)"),
+        ("evidence.sqlite", "INSERT INTO quarantine (received_s, topic, code, reason, bytes, body) VALUES (1, 't', 1, 'r', 1, x'00')"),
+        ("evidence.sqlite", "UPDATE head SET size = 1"),
+        ("ledger.sqlite", "INSERT INTO block VALUES (1, x'00')"),
+        ("ledger.sqlite", "UPDATE head SET height = 1"),
+        ("ledger.sqlite", "UPDATE head SET checkpoint = x'00'"),
+        ("ledger.sqlite", "DELETE FROM head"),
+    ],
+)
+def test_anything_more_than_a_first_head_is_checked_whole(tmp_path: Path, file: str, query: str) -> None:
+    asyncio.run(begin_until(tmp_path, 3))
+    change(tmp_path / file, query)
+    report = check(tmp_path)
+    assert not report.first_start_cut and report.problems
 
 
 @pytest.mark.parametrize(("name", "code"), [("ledger.sqlite", "271"), ("evidence.sqlite", "270")])

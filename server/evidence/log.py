@@ -68,6 +68,7 @@ class EvidenceLog:
         self._keep = keep
         self._tiles: TileWriter | None = None
         self._queue: deque[Waiting] = deque()
+        self._in_round: list[Waiting] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._aside: OrderedDict[bytes, None] = OrderedDict()
@@ -98,6 +99,10 @@ class EvidenceLog:
         self._wake.set()
         return waiting.future
 
+    def awaits(self, identity: bytes) -> bool:
+        """Whether a copy of the statement waits here, so that nobody knows yet whether it will be logged."""
+        return any(waiting.identity == identity for waiting in (*self._in_round, *self._queue))
+
     async def run(self) -> None:
         """Sequences until cancelled; what still waits then gets no answer. A store that cannot write is tried again with back-off."""
         backoff_s = 0.0
@@ -118,6 +123,7 @@ class EvidenceLog:
         """One round over what waits. One that fails on no error of ours is halved, until the statement that does it stands alone."""
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), ROUND_MAX))]
         self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
+        self._in_round = batch
         parts = deque([batch])
         try:
             while parts:
@@ -135,6 +141,8 @@ class EvidenceLog:
         except BaseException:
             fail(batch, Unavailable(400, "the log was closed"))
             raise
+        finally:
+            self._in_round = []
 
     async def _attempt(self, batch: list[Waiting]) -> Exception | None:
         """One round over these, or the fault of this program that it ran into. Raises VerifyError when someone else changed the log."""

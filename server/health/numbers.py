@@ -29,7 +29,7 @@ from server.supervisor import Supervisor
 STORES = ("evidence.sqlite", "ledger.sqlite", "registry.sqlite")
 OUTCOMES = (
     "received", "challenged", "attested", "logged", "duplicates", "acked", "refused", "mismatched", "quarantined", "quarantine-skipped",
-    "silent", "unavailable",
+    "silent", "undecided", "unavailable",
 )  # fmt: skip
 BROKER_OUTCOMES = ("connects", "taken", "dropped", "dropped-unknown", "dropped-again", "published", "unsent")
 VOTES_LOOKED_AT_MAX = 256

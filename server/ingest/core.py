@@ -139,6 +139,9 @@ class Ingest:
                 return None
             if error.code not in checks.REFUSED:
                 raise
+            if self._log.awaits(opened.signed.identity):
+                self.counts["undecided"] += 1  # that copy gets the answer
+                return None
             if await self._log.store.index_of(opened.signed.identity) is None:
                 return self._refuse(topic, opened, error)
             # Logged while it was live: "will not be logged" would be a lie. It gets the ack that its device has missed.
@@ -185,8 +188,12 @@ class Ingest:
         if len(self._mismatches) > IDENTITIES_MAX:
             self._mismatches.popitem(last=False)
         await self._set_aside(topic, payload, error)
-        if times >= MISMATCHES_MAX and await self._log.store.index_of(identity) is None:  # "will not be logged" must be true
+        if times >= MISMATCHES_MAX and not await self._may_be_logged(identity):  # "will not be logged" must be true
             await self._refuse(topic, opened, VerifyError(233, "the rows never matched what was signed"))
+
+    async def _may_be_logged(self, identity: bytes) -> bool:
+        """Whether a copy with the right rows is in the log or on its way; asked twice, since one may come during the look-up."""
+        return self._log.awaits(identity) or await self._log.store.index_of(identity) is not None or self._log.awaits(identity)
 
     async def _set_aside(self, topic: str, payload: bytes, error: MeterproofError) -> None:
         """Into quarantine, if there is room to write at all; what could only not be done now comes again."""

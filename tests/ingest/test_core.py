@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import threading
 from pathlib import Path
 
 import pytest
 
+from server.evidence.admission import fail
+from server.evidence.log import EvidenceLog
 from shared import cbor, cose, note
+from shared.errors import Unavailable
 from shared.state import REVOKED, SUSPENDED
 from shared.types import Refusal
 from tests.evidence.backend import NODE, open_half
@@ -183,6 +187,90 @@ def test_what_was_logged_before_a_revocation_is_acked_not_refused(tmp_path: Path
             await half.send(meter, meter.readings())
             (refusal,) = half.replies()
             assert isinstance(refusal, Refusal) and refusal.code == 322
+
+    run(story())
+
+
+def hold_rounds(log: EvidenceLog) -> tuple[threading.Event, threading.Event]:
+    """No round of this log gets further than its entries before the second is set; the first is set when one came so far."""
+    begun, gate = threading.Event(), threading.Event()
+    real = log._tiles.write_tiles
+
+    def write_tiles() -> None:
+        begun.set()
+        assert gate.wait(10)
+        real()
+
+    log._tiles.write_tiles = write_tiles
+    return begun, gate
+
+
+@pytest.mark.parametrize("in_round", [False, True])
+def test_nothing_is_refused_while_its_first_copy_waits_for_the_log(tmp_path: Path, in_round: bool) -> None:
+    """Let in, revoked before its round was over, sent again: the signed answer must be true when all is done."""
+
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_half(tmp_path, meter) as half:
+            begun, gate = hold_rounds(half.log)
+            sent = meter.readings()
+            first = await half.ingest.accept(meter.topic(), sent.envelope)
+            assert first is not None
+            if in_round:
+                assert await asyncio.to_thread(begun.wait, 10)
+            half.ledger.values[meter.id] = meter.value(status=REVOKED)
+            assert await half.ingest.accept(meter.topic(), sent.envelope) is None
+            assert half.ingest.counts["undecided"] == 1 and half.log.head.size == 0
+            gate.set()
+            await first
+            (ack,) = half.replies()
+            assert ack.identity == sent.identity, "logged, acked and never refused"
+            assert (await half.ack(meter, sent)).identity == sent.identity
+            await half.send(meter, meter.readings())
+            (refusal,) = half.replies()
+            assert refusal.code == 322
+
+    run(story())
+
+
+def test_a_first_copy_that_could_not_be_logged_leaves_the_way_to_a_refusal(tmp_path: Path) -> None:
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_half(tmp_path, meter) as half:
+            sent = meter.readings()
+            first = await half.ingest.accept(meter.topic(), sent.envelope)
+            assert first is not None
+            fail(half.log._queue, Unavailable(400, "no room"))
+            half.log._queue.clear()
+            await first
+            half.ledger.values[meter.id] = meter.value(status=REVOKED)
+            await half.send(meter, sent)
+            (refusal,) = half.replies()
+            assert refusal.code == 322 and half.log.head.size == 0
+
+    run(story())
+
+
+def test_rows_that_never_match_are_not_refused_while_a_right_copy_waits(tmp_path: Path) -> None:
+    async def story() -> None:
+        meter = Device("m1")
+        async with open_half(tmp_path, meter) as half:
+            sent = meter.readings()
+            wrong = bytearray(sent.envelope)
+            wrong[-1] ^= 1
+            for _ in range(3):
+                await half.send(meter, bytes(wrong))
+            (refusal,) = half.replies()
+            assert refusal.code == 233
+            _, gate = hold_rounds(half.log)
+            first = await half.ingest.accept(meter.topic(), sent.envelope)
+            assert first is not None
+            await half.send(meter, bytes(wrong))
+            assert half.replies() == [] and half.log.head.size == 0
+            gate.set()
+            await first
+            (ack,) = half.replies()
+            assert ack.identity == sent.identity
 
     run(story())
 

@@ -18,8 +18,8 @@ from edge.config import decode_config
 from edge.device import Device
 from edge.flash import SECTOR_BYTES
 from edge.losses import LOST_FULL
-from edge.main import Prepared
-from edge.signer import NodeKey
+from edge.preparation import Prepared
+from edge.signer import open_node
 from shared import ids
 from shared.errors import MeterproofError, Unavailable
 from tests.device.memory_flash import MemoryFlash, PowerCut
@@ -56,7 +56,7 @@ class SimDevice:
         self.meter = Meter(rng, f"{plan.name}-S1")
         self.host = Host(plan.name, 0, self.meter)
         self.settings = decode_config(json.dumps(self._config(folder, org, origin, node_key)))
-        self._prepared = Prepared(NodeKey(node_key), firmware)
+        self._prepared = Prepared(open_node(node_key), firmware)
         self.flash = MemoryFlash(plan.sectors)
         self.device: Any = None
         self.id = b""
@@ -173,7 +173,7 @@ class SimDevice:
     def _watch(self, device: Any) -> None:
         """After a start: what a cut left undecided is known now; from now on every durable step is written down."""
         journal = device.journal
-        self.id, self.kid, self.key = device.uplink._device, device.sealer._signer.kid, device.sealer._signer.cose_key
+        self.id, self.kid, self.key = device.uplink.device, device.sealer.signer.kid, device.sealer.signer.cose_key
         self._settle(journal)
         self.last_reading_s = asyncio.get_running_loop().time()
         self._trace.note("boot", f"{self.name} boot {journal.boot} next {journal.next_seq} pending {journal.pending_count()}")

@@ -15,6 +15,7 @@ import pytest
 
 import edge.outbox
 import edge.recovery
+import edge.sealing
 import server.evidence.log
 import server.ledger.engines.embedded
 from edge.clock import Clock
@@ -156,10 +157,10 @@ def test_a_device_that_believes_any_ack() -> None:
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_named() -> None:
-    async def forget(self: Sealer) -> None:
-        self._journal.losses.apply_named(self._journal.losses.for_gap()[1])
+    def forget(sealer: Sealer) -> None:
+        sealer.journal.losses.apply_named(sealer.journal.losses.for_gap()[1])
 
-    text = caught((Sealer, "_seal_gap", forget), device={"period_s": 20, "bundle_count": 3, "sectors": 4}, partition=0.1)
+    text = caught((edge.sealing, "draft_gap", forget), device={"period_s": 20, "bundle_count": 3, "sectors": 4}, partition=0.1)
     assert "did not drain" in text or "nowhere" in text
 
 

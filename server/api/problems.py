@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shared.codes import CODES
-from shared.errors import DecodeError, MeterproofError, RuleError
+from shared.errors import DecodeError, MeterproofError, RuleError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = 1
@@ -53,6 +53,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MeterproofError, _typed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _files)
     app.add_exception_handler(Exception, _fault)
 
 
@@ -73,6 +74,12 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         return await _typed(request, RuleError(303, "nothing is at this address"))
     return problem(error.status_code, 190, CODES[190], str(error.detail))
+
+
+async def _files(request: Request, error: Exception) -> JSONResponse:
+    """A disk that fails or a limit of the system, while tiles are read: it may pass. Without the error's own text, which names a path."""
+    assert isinstance(error, OSError)
+    return await _typed(request, Unavailable(400, f"the files of this node cannot be read now: {error.strerror or type(error).__name__}"))
 
 
 async def _fault(_: Request, error: Exception) -> JSONResponse:

@@ -107,7 +107,7 @@ async def fetch(conn: aiosqlite.Connection, query: str, values: Iterable[Any] = 
     """All rows of a query. Raises Unavailable 400 when the store cannot be read."""
     try:
         return list(await conn.execute_fetchall(query, tuple(values)))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise _unavailable(error) if is_storage_error(error) else error from None
 
 

@@ -1,7 +1,11 @@
 """Readings and proofs over HTTP: with permission, once."""
 
 import asyncio
+import errno
+import os
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -172,6 +176,53 @@ def test_quarantine_shows_why(play: Any) -> None:
         rows = (await world.ask("admin", "/v1/quarantine")).json()
         assert [row["code"] for row in rows] == [170, 320]
         assert len((await world.ask("admin", "/v1/quarantine?limit=1")).json()) == 1
+
+    play(story)
+
+
+UNREADABLE = [
+    sqlite3.OperationalError("disk I/O error"),
+    sqlite3.DatabaseError("database disk image is malformed"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=lambda error: type(error).__name__)
+def test_a_store_that_cannot_be_read_is_said_to_be_unavailable(play: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async def broken(*_: object) -> None:
+        raise error
+
+    async def story(world: World) -> None:
+        _, name = await prepare(world)
+        await settled(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.backend.evidence.store.reader, "execute_fetchall", broken)
+            for path in (f"/v1/rows/{name}", "/v1/findings", "/v1/quarantine", f"/v1/evidence/{name}/1"):
+                check_problem(await world.ask("admin", path), 503, 400)
+        assert len((await world.ask("admin", f"/v1/rows/{name}")).json()) == 6
+
+    play(story)
+
+
+def test_tiles_that_cannot_be_read_now_are_said_to_be_unavailable(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        _, name = await prepare(world)
+        await settled(world)
+        real = Path.read_bytes
+
+        def read_bytes(path: Path) -> bytes:
+            if "evidence-log" in path.parts:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return real(path)
+
+        world.backend.evidence.reader.forget()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", read_bytes)
+            for path in (f"/v1/rows/{name}", f"/v1/evidence/{name}/1", "/evidence-log/checkpoint", "/evidence-log/tile/0/000.p/2"):
+                answer = await world.ask("admin", path)
+                check_problem(answer, 503, 400)
+                assert os.strerror(errno.EIO) in answer.text and str(world.backend.config.home) not in answer.text
+        assert len((await world.ask("admin", f"/v1/rows/{name}")).json()) == 6
 
     play(story)
 

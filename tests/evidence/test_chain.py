@@ -210,3 +210,21 @@ def test_what_waits_for_ever_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     items = [repair(f"t{i}", f"nobody{i}") for i in range(20)] + [gap(f"g{i}", f"none{i}", (100 + i, 1, f"lost{i}")) for i in range(20)]
     chain = play(A, *items)
     assert len(chain.waiting) == 5 and len(chain.lost) == 5 and chain.head_identity == A[0]
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("between", ["gap", "repair"])
+def test_what_stood_between_losses_named_as_one_jams_nothing_and_is_no_finding(between: str, early: bool) -> None:
+    """B and C are lost and named as one, with C's identity; what was sealed between them follows B, of which nobody will ever hear."""
+    middle = gap("M", "B", (0, 5, None)) if between == "gap" else repair("M", "B")
+    named = gap("G", "C", (10, 20, "C"))
+    chain = play(A, *((middle, named) if early else (named, middle)))
+    assert (chain.next_seq, chain.head_identity, chain.missing()) == (30, named[0], [])
+    step = apply_statement(chain, *reversed(readings("D", "G", 30, 10)))
+    assert (chain.next_seq, chain.head_identity) == (40, identity("D")) and step.broken_after == ()
+
+
+def test_a_bundle_that_continues_it_shows_the_broken_chain() -> None:
+    chain = play(A, repair("M", "B"), gap("G", "C", (10, 20, "C")))
+    step = apply_statement(chain, *reversed(readings("D", "M", 30, 10)))
+    assert (chain.next_seq, chain.head_identity, step.broken_after) == (40, identity("D"), (identity("B"),))

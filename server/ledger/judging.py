@@ -1,18 +1,21 @@
 """What a validator has to say against a batch of its own log, before it votes.
 
 In: a batch, the evidence log with its rows, the registry as the ledger has it. Out: objections. Never vouches for a statement whose rows it
-cannot vouch for: what this process's own ingest checked it takes on that verdict, everything older it reads and checks again.
+cannot vouch for: what this process's own ingest checked it takes on that verdict, everything older it reads and checks again, in the same
+way as ingest does.
 """
 
 import asyncio
 from typing import Protocol
 
+from server import fastcbor
+from server.evidence.columns import check_columns
 from server.evidence.log import EvidenceLog
+from server.evidence.opening import open_statement, verify
 from server.evidence.rows import Arrival
-from shared import bundle, cose, merkle
+from shared import merkle
 from shared.errors import DecodeError, RuleError, VerifyError
 from shared.state import OBJECTIONS_MAX, BatchValue, DeviceValue, live_key_at
-from shared.statement import open_statement
 
 from .context import is_signed_by
 
@@ -80,10 +83,11 @@ class Judge:
         code = _key_fault(device, signed.kid, height)
         if code or device is None:
             return code or 320
-        if not is_signed_by(signed, live_key_at(device, signed.kid, height).cose_key, cose.verify_sign1):
+        if not is_signed_by(signed, live_key_at(device, signed.kid, height).cose_key, verify):
             return 201
         try:
-            bundle.check_rows(statement, *((None, None) if arrival is None else (arrival.salt, arrival.rows())))
+            salt, body = (None, None) if arrival is None else (arrival.salt, arrival.body)
+            check_columns(statement, salt, None if body is None else fastcbor.decode(body))
         except VerifyError as error:
             return error.code
         except DecodeError:

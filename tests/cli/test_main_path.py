@@ -33,6 +33,7 @@ def test_the_story(node: Node, tmp_path: Path) -> None:
     enroll(node, device, point)
     send_and_prove(node, device, tmp_path)
     change_standing(node, device)
+    check_everything_again(node)
 
 
 def add_firmware(node: Node, tmp_path: Path) -> str:
@@ -137,7 +138,13 @@ def change_standing(node: Node, device: Device) -> None:
     assert "322" in node.cli("device", "resume", name, "--reason", "bought back", code=1).err
 
 
-def test_a_lists_of_findings_and_quarantine_are_shown(node: Node) -> None:
+def check_everything_again(node: Node) -> None:
+    report = node.json("fsck")
+    assert (report["ok"], report["readings"], report["statements"], report["lost"]) == (True, 8, 2, 0)
+    assert "everything agrees" in node.cli("fsck").out
+
+
+def test_lists_of_findings_and_quarantine_are_shown(node: Node) -> None:
     assert {row["kind"] for row in node.json("findings")} <= {"not-assigned", "clock-ahead"}
     stranger = node.new_device("stranger")
     node.exchange(stranger, "bundle", stranger.readings().envelope, "ack", 0.5)
@@ -148,9 +155,3 @@ def test_a_lists_of_findings_and_quarantine_are_shown(node: Node) -> None:
 @pytest.mark.parametrize("name", ["org", "key", "device", "firmware", "point"])
 def test_lists_are_readable(node: Node, name: str) -> None:
     assert node.cli(name, "list").out.strip()
-
-
-def test_fsck_agrees(node: Node) -> None:
-    report = node.json("fsck")
-    assert (report["ok"], report["readings"], report["statements"], report["lost"]) == (True, 8, 2, 0)
-    assert "everything agrees" in node.cli("fsck").out

@@ -1,14 +1,11 @@
 """server/bench/load and day: rows of a real fleet through a real broker; what a day's samples say."""
 
-from pathlib import Path
-
 import pytest
 
-from server.bench import day, load, primitives
+from server.bench import day, load
 from server.bench.day import Day, Sample
 from server.bench.fleet import Plan, Report, Sender
 from server.bench.rig import percentile, rss_mb
-from server.bench.scale import QUICK
 from shared import ids
 from shared.errors import Unavailable
 
@@ -89,11 +86,3 @@ def test_the_longest_wait_is_bounded() -> None:
         sent += len(send_all(made, now_s))
         now_s += 1.0
     assert sent == 1 + 12
-
-
-@pytest.mark.slow
-def test_the_rows_of_a_fleet_and_of_a_day(tmp_path: Path) -> None:
-    found = load.measure(tmp_path, QUICK, primitives.measure(tmp_path, QUICK))
-    assert tuple(row.id for row in found) == load.IDS and all(row.value > 0 for row in found)
-    lived = day.measure(tmp_path, QUICK)
-    assert tuple(row.id for row in lived) == day.IDS and all(row.value > 0 for row in lived)

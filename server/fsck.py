@@ -9,12 +9,14 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+import aiosqlite
+
 from server.evidence.fsck import EvidenceCheck
 from server.evidence.fsck_derived import replace_derived
 from server.evidence.fsck_report import Report
 from server.evidence.fsck_tiles import check_tiles, read_published
 from server.evidence.log import CHECKPOINT
-from server.evidence.rows import MIGRATIONS, open_evidence_store
+from server.evidence.rows import MIGRATIONS, EvidenceStore, open_evidence_store, open_unchanged
 from server.ledger.derived import differences, rewriting
 from server.ledger.file import LedgerReader
 from server.ledger.history import LedgerHistory, compare_ledger, replay_history
@@ -48,18 +50,15 @@ async def fsck(home: Path, repair: bool = False) -> Report:
         fresh = await open_database(Path(folder) / "fresh.sqlite", MIGRATIONS)
         try:
             await fresh.execute("PRAGMA synchronous = OFF")  # thrown away at the end
-            async with open_evidence_store(home / EVIDENCE) as store:
-                await EvidenceCheck(home / "evidence-log", store, fresh, history, report).run(origin, node_key)
-                evidence_differs = bool(report.derived_problems)
-                report.derived_problems += history.derived.values()
-                if repair and report.derived_problems:
-                    if report.problems:
-                        raise VerifyError(270, "not repaired: something is damaged that cannot be rebuilt; see the report without --repair")
-                    if history.derived:
-                        await _repair_ledger(home / LEDGER, history)
-                    if evidence_differs:
-                        await replace_derived(store, fresh, report.log_size)
-                    report.derived_problems, report.repaired = [], True
+            async with (open_evidence_store if repair else open_unchanged)(home / EVIDENCE) as store:
+                if store is None:
+                    report.derived_problems.append(f"{EVIDENCE}: its schema is older than this program's, so it was not checked")
+                else:
+                    await EvidenceCheck(home / "evidence-log", store, fresh, history, report).run(origin, node_key)
+                if repair and store is not None:
+                    await _repair(home, store, fresh, history, report)
+                else:
+                    report.derived_problems += history.derived.values()
         finally:
             await fresh.close()
     return report
@@ -124,6 +123,19 @@ def _check_ledger(home: Path, report: Report) -> LedgerHistory:
         report.problem(problem)
     _check_ledger_tiles(home / "ledger-log", published, report)
     return history
+
+
+async def _repair(home: Path, store: EvidenceStore, fresh: aiosqlite.Connection, history: LedgerHistory, report: Report) -> None:
+    """Of both stores what is wrong, if nothing but derived tables is. Raises VerifyError 270, 271, Unavailable 400."""
+    if not (report.derived_problems or history.derived):
+        return
+    if report.problems:
+        raise VerifyError(270, "not repaired: something is damaged that cannot be rebuilt; see the report without --repair")
+    if history.derived:
+        await _repair_ledger(home / LEDGER, history)
+    if report.derived_problems:
+        await replace_derived(store, fresh, report.log_size)
+    report.derived_problems, report.repaired = [], True
 
 
 async def _repair_ledger(path: Path, history: LedgerHistory) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiosqlite
 
-from server.store.sqlite import Writer, fetch, open_database, open_reader
+from server.store.sqlite import Writer, fetch, open_database, open_reader, read_migrations
 from shared import cbor, channel
-from shared.errors import VerifyError
+from shared.errors import Unavailable, VerifyError
 from shared.statement import COUNT_MAX
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -135,3 +135,17 @@ async def open_evidence_store(path: Path) -> AsyncIterator[EvidenceStore]:
             await reader.close()
     finally:
         await conn.close()
+
+
+@asynccontextmanager
+async def open_unchanged(path: Path) -> AsyncIterator[EvidenceStore | None]:
+    """The store as it lies there, for reading only; None if it waits to be migrated. Raises Unavailable 400, also for a newer schema."""
+    reader = await open_reader(path)
+    try:
+        version, newest = (await fetch(reader, "PRAGMA user_version"))[0][0], len(read_migrations(MIGRATIONS))
+        if version > newest:
+            raise Unavailable(400, f"the database has schema {version}, this program knows {newest}")
+        async with Writer(reader) as writer:  # of a connection that can write nothing
+            yield EvidenceStore(writer, reader) if version == newest else None
+    finally:
+        await reader.close()

@@ -11,6 +11,7 @@ import pytest
 
 from server import fsck as fsck_module
 from server.cli.tools import fsck_text
+from server.evidence import rows as rows_module
 from server.evidence.derive import DERIVED_TABLES
 from server.evidence.fsck_report import Report, melt
 from server.evidence.log import EvidenceLog
@@ -404,3 +405,47 @@ def test_another_genesis_is_found(home: Path) -> None:
 def test_melt_keeps_what_is_covered() -> None:
     assert melt([(5, 7), (0, 2), (2, 3), (6, 9)]) == [(0, 3), (5, 9)]
     assert melt([]) == []
+
+
+@pytest.fixture
+def newer_program(home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose evidence store has a migration more."""
+    folder = tmp_path_factory.mktemp("migrations")
+    shutil.copy(rows_module.MIGRATIONS / "001_evidence.sql", folder)
+    (folder / "002_more.sql").write_text("CREATE TABLE more (one INTEGER);")
+    for module in (rows_module, fsck_module):
+        monkeypatch.setattr(module, "MIGRATIONS", folder)
+
+
+@pytest.mark.usefixtures("newer_program")
+def test_an_older_schema_is_said_and_changed_by_a_repair_only(home: Path) -> None:
+    before = (home / "evidence.sqlite").read_bytes()
+    report = check(home)
+    assert not report.ok and not report.problems and report.blocks > 4
+    assert ["older" in problem for problem in report.derived_problems] == [True]
+    assert "fsck --repair" in fsck_text(dataclasses.asdict(report), report.ok)
+    assert (home / "evidence.sqlite").read_bytes() == before and "more" not in content(home / "evidence.sqlite")
+    assert check(home, repair=True).ok and "more" in content(home / "evidence.sqlite")
+    assert check(home).ok and check(home).statements == 8
+
+
+def test_a_newer_schema_is_left_to_a_newer_program(home: Path) -> None:
+    change(home / "evidence.sqlite", "PRAGMA user_version = 9")
+    for repair in (False, True):
+        with pytest.raises(Unavailable, match="schema 9"):
+            check(home, repair)
+
+
+def test_a_check_changes_no_byte(home: Path) -> None:
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    change(home / "evidence.sqlite", "DELETE FROM findings")
+    before[home / "evidence.sqlite"] = (home / "evidence.sqlite").read_bytes()
+    assert check(home).derived_problems
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_file_that_is_no_store_is_a_typed_error(home: Path) -> None:
+    (home / "evidence.sqlite").write_bytes(b"no database at all, whatever it is" * 100)
+    for repair in (False, True):
+        with pytest.raises(Unavailable, match="not a database"):
+            check(home, repair)

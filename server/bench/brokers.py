@@ -14,15 +14,18 @@ KINDS = ("mosquitto", "amqtt")
 QUEUED_MAX = 20_000  # messages that mosquitto holds for a backend that is slow; the others it drops and counts
 
 _CONFIG = """\
-# What a backend needs of mosquitto: room for what many devices send at once, and no memory of it, since only a signed ack counts.
+# What a backend needs of mosquitto: room for what many devices send at once, and no memory of it, since only a signed ack counts;
+# nothing longer than any bundle, for the backend's client takes a whole packet into memory before it can be judged.
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 log_type error
 max_inflight_messages {inflight}
 max_queued_messages {queued}
+message_size_limit {payload}
 """
 INFLIGHT_MAX = 1000
+PAYLOAD_BYTES_MAX = 65535  # SPEC section 8
 
 
 def mosquitto_path() -> str:
@@ -38,5 +41,6 @@ def broker_command(kind: str, folder: Path, port: int) -> list[str]:
     if kind == "amqtt":
         return [sys.executable, "-m", "server.cli", "broker", "--port", str(port)]
     config = folder / f"mosquitto-{port}.conf"
-    config.write_text(_CONFIG.format(port=port, inflight=INFLIGHT_MAX, queued=QUEUED_MAX), encoding="utf-8")
+    text = _CONFIG.format(port=port, inflight=INFLIGHT_MAX, queued=QUEUED_MAX, payload=PAYLOAD_BYTES_MAX)
+    config.write_text(text, encoding="utf-8")
     return [mosquitto_path(), "-c", str(config)]

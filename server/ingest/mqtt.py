@@ -3,6 +3,10 @@
 In: a broker's address. Out: calls of `Ingest.accept`, answers at QoS 1. Never trusts the broker with anything: a message lost here is
 sent again by its device, since only a signed ack frees its journal. Never holds more than it is told: what is too much is shed and counted,
 that of strangers first.
+
+One thing it cannot bound: paho reads a packet whole before anybody can judge it, and its API sets no limit in MQTT 3.1.1. A broker that
+passes on the largest packet of the protocol, 256 MiB, costs this process three times that for a moment. So the broker has to refuse what is
+longer than PAYLOAD_BYTES_MAX (SPEC section 8).
 """
 
 import asyncio

@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
 from server.bench.brokers import KINDS
+from server.ingest.mqtt import PAYLOAD_BYTES_MAX
 from server.main import Backend
 from tests.e2e.real_broker import RealBroker
 from tests.e2e.site import Site, until
@@ -107,5 +109,23 @@ def test_a_line_slower_than_what_is_measured(site: Site) -> None:
             site.broker.line.bytes_per_s = 0
             await is_answered(site)
             await ended(site)
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_mosquitto_passes_on_nothing_longer_than_any_bundle(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            RealBroker("mosquitto", tmp_path) as broker,
+            aiomqtt.Client("127.0.0.1", broker.own_port) as node,
+            aiomqtt.Client("127.0.0.1", broker.own_port) as stranger,
+        ):
+            await node.subscribe("meterproof/v1/+/+/bundle", qos=1)
+            for length in (PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, 1 << 24, 1):
+                await stranger.publish("meterproof/v1/o/d/bundle", bytes(length), qos=1)
+            async with asyncio.timeout(20):
+                lengths = [len((await anext(node.messages)).payload) for _ in range(2)]
+            assert lengths == [PAYLOAD_BYTES_MAX, 1]
 
     asyncio.run(story())

@@ -11,6 +11,7 @@ from shared.errors import MeterproofError
 from shared.types import Ack
 
 from .derive import Entry
+from .packing import pack_rows
 from .rows import Arrival
 
 
@@ -52,7 +53,8 @@ class Waiting:
     def row(self) -> tuple[object, ...]:
         """As the table of rows has it."""
         arrival = self.admission.arrival
-        return self.index, arrival.received_s, arrival.height, int(arrival.table_known), arrival.salt, arrival.body
+        body = None if arrival.body is None else pack_rows(arrival.body)
+        return self.index, arrival.received_s, arrival.height, int(arrival.table_known), arrival.salt, body
 
 
 def fail(batch: Iterable[Waiting], error: MeterproofError) -> None:

@@ -1,4 +1,4 @@
-"""What follows from log entries: statement index, rollups, chains, losses, findings. One function for the live log and for fsck.
+"""What follows from log entries: statement index with rollups, chains, losses, findings. One function for the live log and for fsck.
 
 In: entries in log order and a database that holds what follows from those before them. Out: rows for the derived tables. Never reads a
 clock, never decides whether a statement is let in.
@@ -18,11 +18,12 @@ from shared.types import ChannelTable, Statement
 
 from . import findings
 from .chain import Chain, Tail, apply_statement, check_room, decode_chain, encode_chain
+from .logged import LoggedRow, fetch_of, known_identities, write_logged
 from .span import Span
 
-DERIVED_TABLES = ("statements", "rollups", "chains", "lost", "findings")
+DERIVED_TABLES = ("statements", "chains", "lost", "findings")
 INT64_MAX = (1 << 63) - 1
-KEYS_MAX = 500  # of one query
+_COLUMNS = ", ".join(LoggedRow._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ class Entry:
 class Derived:
     """Rows that some entries add to the derived tables, and the chains they changed."""
 
-    statements: list[tuple[Any, ...]] = field(default_factory=list)
-    rollups: list[tuple[Any, ...]] = field(default_factory=list)
+    statements: list[LoggedRow] = field(default_factory=list)
     lost: list[tuple[Any, ...]] = field(default_factory=list)
     findings: list[tuple[Any, ...]] = field(default_factory=list)
     chains: dict[bytes, Chain] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Deriver:
     async def load(self, devices: Iterable[bytes]) -> None:
         """Reads in one go what `chain` will be asked for."""
         missing = {device for device in devices if device not in self._known}
-        rows = await _fetch_of(self._conn, "SELECT device, state FROM chains WHERE device", sorted(missing))
+        rows = await fetch_of(self._conn, "SELECT device, state FROM chains WHERE device", sorted(missing))
         self._stored = {row[0]: row[1] for row in rows}
         self._known.update((device, Chain()) for device in missing if device not in self._stored)
 
@@ -91,31 +91,28 @@ class Deriver:
         return chain
 
     def _note(self, index: int, entry: Entry, found: Iterable[findings.Finding], chain: Chain) -> None:
-        s = entry.statement
-        first, last = _range(s)
-        ends = (first, last) if s.kind == "readings" else (None, None)
-        common = (index, entry.identity, s.device, entry.kid, s.kind, s.previous, s.boot, s.channel)
-        self.derived.statements.append((*common, *ends, s.start_s, s.clock))
-        if entry.span is not None:
-            self._note_rollup(index, s, entry.span, chain)
+        s, span = entry.statement, entry.span
+        of_readings: tuple[Any, ...] = (None, None, None, None)
+        if span is not None:
+            _note_tail(s, span, chain)
+            of_readings = s.channel_table, span.last_s, cbor2.dumps(span.first), cbor2.dumps(span.last)
+        first_seq, count = (s.first_seq, s.count) if s.kind == "readings" else (None, None)
+        common = (index, entry.identity, s.device, entry.kid, s.kind, s.boot, s.channel, first_seq, count, s.start_s, s.clock)
+        self.derived.statements.append(LoggedRow(*common, *of_readings))
         for place, item in enumerate(s.lost or ()):
             self.derived.lost.append((index, place, s.device, item.first_seq, min(item.count, INT64_MAX), item.identity, item.reason))
         for place, finding in enumerate(found):
             self.derived.findings.append((index, place, s.device, finding.kind, finding.detail))
 
-    def _note_rollup(self, index: int, s: Statement, span: Span, chain: Chain) -> None:
-        tail = chain.tails.get(s.channel)
-        if tail is None or tail.first_seq < s.first_seq:
-            chain.tails[s.channel] = Tail(s.first_seq, s.boot, s.clock, span.last_s, s.channel_table, tuple(span.last))
-        place = (s.first_seq, s.count, span.first_s, span.last_s)
-        registers = cbor2.dumps(span.first), cbor2.dumps(span.last)
-        self.derived.rollups.append((index, s.device, s.channel, *place, s.clock, s.boot, s.channel_table, *registers))
-
     async def _overlaps(self, device: bytes, first: int, last: int) -> list[bytes]:
         """Identities of readings statements that hold one of the sequences, in log order."""
         query = "SELECT identity FROM statements WHERE device = ? AND first_seq BETWEEN ? AND ? AND last_seq >= ? ORDER BY log_index"
         rows = await fetch(self._conn, query, (device, max(first - COUNT_MAX, 0), last, first))
-        here = [row[1] for row in self.derived.statements if row[2] == device and row[8] is not None and row[8] <= last and row[9] >= first]
+        here = [
+            row.identity
+            for row in self.derived.statements
+            if row.device == device and row.first_seq is not None and row.first_seq <= last and row.first_seq + (row.readings or 0) > first
+        ]
         return [row[0] for row in rows] + here
 
     async def _neighbours(self, chain: Chain, s: Statement) -> tuple[Tail | None, Tail | None]:
@@ -125,20 +122,26 @@ class Deriver:
             return tail, None
         before = await self._nearest(s, "first_seq < ? ORDER BY first_seq DESC", lambda seq: -seq if seq < s.first_seq else None)
         after = await self._nearest(s, "first_seq > ? ORDER BY first_seq", lambda seq: seq if seq > s.first_seq else None)
-        return (_tail_of(before, 6, 11) if before else None), (_tail_of(after, 5, 10) if after else None)
+        tail_before = _tail_of(before, before.last_s, before.last_registers) if before else None
+        return tail_before, (_tail_of(after, after.start_s, after.first_registers) if after else None)
 
-    async def _nearest(self, s: Statement, order: str, rank: Any) -> Sequence[Any] | None:
-        query = f"SELECT * FROM rollups WHERE device = ? AND channel = ? AND {order}, log_index LIMIT 1"  # noqa: S608
-        rows: list[Sequence[Any]] = [*await fetch(self._conn, query, (s.device, s.channel, s.first_seq))]
-        rows += [row for row in self.derived.rollups if row[1] == s.device and row[2] == s.channel and rank(row[3]) is not None]
-        return min(rows, key=lambda row: (rank(row[3]), row[0]), default=None)
+    async def _nearest(self, s: Statement, order: str, rank: Any) -> Any:
+        """The row of readings on the channel that comes first in that order, None if there is none."""
+        query = f"SELECT {_COLUMNS} FROM statements WHERE device = ? AND channel = ? AND {order}, log_index LIMIT 1"  # noqa: S608
+        rows = [LoggedRow(*row) for row in await fetch(self._conn, query, (s.device, s.channel, s.first_seq))]
+        rows += [
+            row
+            for row in self.derived.statements
+            if row.device == s.device and row.channel == s.channel and row.first_seq is not None and rank(row.first_seq) is not None
+        ]
+        return min(rows, key=lambda row: (rank(row.first_seq), row.log_index), default=None)
 
     async def _logged(self, identities: Sequence[bytes]) -> list[bytes]:
         """Those of the identities that are in the log, in the order asked."""
         if not identities:
             return []
         known = await known_identities(self._conn, identities)
-        known.update(row[1] for row in self.derived.statements)
+        known.update(row.identity for row in self.derived.statements)
         return [identity for identity in identities if identity in known]
 
 
@@ -148,23 +151,15 @@ def _range(statement: Statement) -> tuple[int, int]:
     return statement.first_seq, statement.first_seq + statement.count - 1
 
 
-def _tail_of(row: Sequence[Any], time_at: int, registers_at: int) -> Tail:
-    registers: Any = cbor.decode(row[registers_at])
-    return Tail(row[3], row[8], row[7], row[time_at], row[9], tuple(registers))
+def _note_tail(s: Statement, span: Span, chain: Chain) -> None:
+    tail = chain.tails.get(s.channel)
+    if tail is None or tail.first_seq < s.first_seq:
+        chain.tails[s.channel] = Tail(s.first_seq, s.boot, s.clock, span.last_s, s.channel_table, tuple(span.last))
 
 
-async def known_identities(conn: aiosqlite.Connection, identities: Sequence[bytes]) -> set[bytes]:
-    """Which of the identities are logged."""
-    return {row[0] for row in await _fetch_of(conn, "SELECT identity FROM statements WHERE identity", identities)}
-
-
-async def _fetch_of(conn: aiosqlite.Connection, query: str, keys: Sequence[bytes]) -> list[Sequence[Any]]:
-    """Rows of a query that ends in a column, for these values of it."""
-    found = []
-    for start in range(0, len(keys), KEYS_MAX):
-        part = keys[start : start + KEYS_MAX]
-        found += await fetch(conn, f"{query} IN ({','.join('?' * len(part))})", part)
-    return found
+def _tail_of(row: Any, time_s: int, registers: bytes) -> Tail:
+    values: Any = cbor.decode(registers)
+    return Tail(row.first_seq, row.boot, row.clock, time_s, row.channel_table, tuple(values))
 
 
 async def read_chain(conn: aiosqlite.Connection, device: bytes) -> Chain:
@@ -176,8 +171,9 @@ async def read_chain(conn: aiosqlite.Connection, device: bytes) -> Chain:
 
 async def write_derived(conn: aiosqlite.Connection, derived: Derived) -> None:
     """Adds the rows; part of the transaction that moves the head."""
-    for table in ("statements", "rollups", "lost", "findings"):
-        await insert(conn, table, getattr(derived, table))
+    await write_logged(conn, derived.statements)
+    await insert(conn, "lost", derived.lost)
+    await insert(conn, "findings", derived.findings)
     chains = [(device, min(c.next_seq, INT64_MAX), c.head_identity, encode_chain(c)) for device, c in derived.chains.items()]
     if chains:
         await conn.executemany("INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?)", chains)

@@ -11,6 +11,8 @@ from shared.errors import VerifyError
 from .derive import DERIVED_TABLES
 from .rows import EvidenceStore
 
+_STORED = ("names", "logged", "chains", "lost", "findings")  # of the first two the view `statements` is made
+
 
 async def compare_derived(live: aiosqlite.Connection, fresh: aiosqlite.Connection) -> list[str]:
     """One line for each derived table that is not what follows from the log."""
@@ -26,7 +28,7 @@ async def compare_derived(live: aiosqlite.Connection, fresh: aiosqlite.Connectio
 
 async def replace_derived(store: EvidenceStore, fresh: aiosqlite.Connection, size: int) -> None:
     """Puts the rebuilt tables in place of the stored ones, all or nothing. Raises VerifyError 270 if the log moved meanwhile."""
-    content = {table: [tuple(row) for row in await fresh.execute_fetchall(f"SELECT * FROM {table}")] for table in DERIVED_TABLES}  # noqa: S608
+    content = {table: [tuple(row) for row in await fresh.execute_fetchall(f"SELECT * FROM {table}")] for table in _STORED}  # noqa: S608
 
     async def work(conn: aiosqlite.Connection) -> None:
         for (now,) in await conn.execute_fetchall("SELECT size FROM head"):

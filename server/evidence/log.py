@@ -23,8 +23,9 @@ from shared.types import Ack
 
 from .admission import Admission, Logged, Waiting, fail
 from .chain import Chain
-from .derive import Derived, Deriver, known_identities, read_chain
+from .derive import Derived, Deriver, read_chain
 from .head import begin_head, cut_rows, swap_head
+from .logged import known_identities
 from .rows import EvidenceStore, Head
 from .tiles import TileReader, TileWriter, write_file
 

@@ -17,6 +17,9 @@ from shared import cbor, channel
 from shared.errors import Unavailable, VerifyError
 from shared.statement import COUNT_MAX
 
+from .logged import INDEX_OF
+from .packing import unpack_rows
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLES_MAX = 100_000
 RANGE_MAX = 4096
@@ -34,7 +37,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What came beside a statement: `body` is the CBOR of its rows; both None for the kinds without readings."""
+    """What came beside a statement: `body` is the CBOR of its rows, packed or not; both None for the kinds without readings."""
 
     received_s: int
     height: int
@@ -44,7 +47,7 @@ class Arrival:
 
     def rows(self) -> Any:
         """The columns. Raises DecodeError 1xx if the blob was damaged."""
-        return None if self.body is None else cbor.decode(self.body)
+        return None if self.body is None else cbor.decode(unpack_rows(self.body))
 
 
 class EvidenceStore:
@@ -96,7 +99,7 @@ class EvidenceStore:
 
     async def index_of(self, identity: bytes) -> int | None:
         """Log index of a statement."""
-        for row in await fetch(self.reader, "SELECT log_index FROM statements WHERE identity = ?", (identity,)):
+        for row in await fetch(self.reader, INDEX_OF, (identity,)):
             return int(row[0])
         return None
 

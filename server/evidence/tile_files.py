@@ -83,8 +83,11 @@ def make_directory(path: Path) -> None:
 
 def partial_widths(directory: Path, level: int, number: int) -> list[int]:
     """Widths of the partial files of a tile, ascending."""
-    folder = directory / (tile_path(level, number) + ".p")
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+    try:
+        names = os.listdir(directory / (tile_path(level, number) + ".p"))
+    except (FileNotFoundError, NotADirectoryError):  # also while it goes: the tile is full
+        return []
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def cut_beyond(directory: Path, size: int) -> int:

@@ -6,6 +6,7 @@ tile with other bytes; never keeps, after a crash, what lies beyond the trusted 
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from shared import merkle
@@ -183,6 +184,8 @@ class TileWriter:
         for level, number in self._full:
             for width in partial_widths(self.directory, level, number) if number >= 0 else []:
                 (self.directory / tile_path(level, number, width)).unlink()
+            with suppress(OSError):  # an empty folder takes as much room as a dozen entries
+                (self.directory / (tile_path(level, number) + ".p")).rmdir()
         self._full = []
 
     def _open_tile(self, level: int) -> list[bytes]:

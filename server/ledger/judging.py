@@ -8,7 +8,6 @@ way as ingest does.
 import asyncio
 from typing import Protocol
 
-from server import fastcbor
 from server.evidence.columns import check_columns
 from server.evidence.log import EvidenceLog
 from server.evidence.opening import open_statement, verify
@@ -86,8 +85,7 @@ class Judge:
         if not is_signed_by(signed, live_key_at(device, signed.kid, height).cose_key, verify):
             return 201
         try:
-            salt, body = (None, None) if arrival is None else (arrival.salt, arrival.body)
-            check_columns(statement, salt, None if body is None else fastcbor.decode(body))
+            check_columns(statement, *((None, None) if arrival is None else (arrival.salt, arrival.rows())))
         except VerifyError as error:
             return error.code
         except DecodeError:

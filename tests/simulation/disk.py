@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from server.evidence.packing import unpack_rows
 from shared import bundle, cbor, cose, merkle, note
 from shared.errors import MeterproofError
 from shared.statement import open_statement
@@ -171,7 +172,7 @@ class Disk:
             self.fail(f"entry {index} is in the log without its rows")
             return
         try:
-            readings = bundle.check_rows(statement, row[0], None if row[1] is None else cbor.decode(row[1]))
+            readings = bundle.check_rows(statement, row[0], None if row[1] is None else cbor.decode(unpack_rows(row[1])))
         except MeterproofError as error:
             self.fail(f"rows of entry {index}: {error}")
             return

@@ -36,7 +36,8 @@ def test_memory_of_a_process_that_is_gone_is_not_zero() -> None:
 
 def samples_of(day: Day, disk_mb: list[float], rss: list[float]) -> None:
     day.samples = [Sample(100 * i, rss[i], disk_mb[i]) for i in range(len(disk_mb))]
-    day.restarts_s = [1.0, 2.0]
+    day.rests = [(sample.stored, sample.disk_mb) for sample in (day.samples[2], day.samples[5], day.samples[10])]
+    day.restarts_s = [1.0, 1.5, 2.0]
 
 
 def test_a_days_rows_show_growth() -> None:

@@ -8,9 +8,11 @@ way as ingest does.
 import asyncio
 from typing import Protocol
 
+from server import fastcbor
 from server.evidence.columns import check_columns
 from server.evidence.log import EvidenceLog
 from server.evidence.opening import open_statement, verify
+from server.evidence.packing import unpack_rows
 from server.evidence.rows import Arrival
 from shared import merkle
 from shared.errors import DecodeError, RuleError, VerifyError
@@ -85,7 +87,8 @@ class Judge:
         if not is_signed_by(signed, live_key_at(device, signed.kid, height).cose_key, verify):
             return 201
         try:
-            check_columns(statement, *((None, None) if arrival is None else (arrival.salt, arrival.rows())))
+            salt, body = (None, None) if arrival is None else (arrival.salt, arrival.body)
+            check_columns(statement, salt, None if body is None else fastcbor.decode(unpack_rows(body)))
         except VerifyError as error:
             return error.code
         except DecodeError:

@@ -45,9 +45,14 @@ class Arrival:
     salt: bytes | None
     body: bytes | None
 
+    def unpacked(self) -> bytes | None:
+        """The CBOR of the rows. Raises DecodeError 122 if the blob was damaged."""
+        return None if self.body is None else unpack_rows(self.body)
+
     def rows(self) -> Any:
         """The columns. Raises DecodeError 1xx if the blob was damaged."""
-        return None if self.body is None else cbor.decode(unpack_rows(self.body))
+        body = self.unpacked()
+        return None if body is None else cbor.decode(body)
 
 
 class EvidenceStore:

@@ -12,7 +12,6 @@ from server import fastcbor
 from server.evidence.columns import check_columns
 from server.evidence.log import EvidenceLog
 from server.evidence.opening import open_statement, verify
-from server.evidence.packing import unpack_rows
 from server.evidence.rows import Arrival
 from shared import merkle
 from shared.errors import DecodeError, RuleError, VerifyError
@@ -87,8 +86,8 @@ class Judge:
         if not is_signed_by(signed, live_key_at(device, signed.kid, height).cose_key, verify):
             return 201
         try:
-            salt, body = (None, None) if arrival is None else (arrival.salt, arrival.body)
-            check_columns(statement, salt, None if body is None else fastcbor.decode(unpack_rows(body)))
+            salt, body = (None, None) if arrival is None else (arrival.salt, arrival.unpacked())
+            check_columns(statement, salt, None if body is None else fastcbor.decode(body))
         except VerifyError as error:
             return error.code
         except DecodeError:

@@ -415,10 +415,8 @@ def test_melt_keeps_what_is_covered() -> None:
 def newer_program(home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose evidence store has a migration more."""
     folder = tmp_path_factory.mktemp("migrations")
-    known = sorted(rows_module.MIGRATIONS.glob("*.sql"))
-    for step in known:
-        shutil.copy(step, folder)
-    (folder / f"{len(known) + 1:03}_more.sql").write_text("CREATE TABLE more (one INTEGER);")
+    known = [shutil.copy(path, folder) for path in rows_module.MIGRATIONS.glob("*.sql")]
+    (folder / f"{len(known) + 1:03d}_more.sql").write_text("CREATE TABLE more (one INTEGER);")
     for module in (rows_module, fsck_module):
         monkeypatch.setattr(module, "MIGRATIONS", folder)
 

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from tests.fuzz.mutate import BOMBS
-from tests.fuzz.target import STEPS_FIXED, Target
+from tests.fuzz.target import Target
 from tests.fuzz.tree import NotATree, nodes_of, read_tree, write_tree
 
 # Looking at a length and saying no: how much too long an input is does not matter.
@@ -68,7 +68,7 @@ def cost_of(target: Target, data: bytes) -> Cost:
 def check_cost(target: Target, data: bytes) -> Cost:
     """Raises TooDear when the input costs more than its length allows, or is longer than allowed and is looked at all the same."""
     cost = cost_of(target, data)
-    steps_max = STEPS_FIXED + target.steps_per_byte * len(data)
+    steps_max = target.steps_fixed + target.steps_per_byte * len(data)
     peak_max = PEAK_FIXED_BYTES + target.peak_per_byte * len(data)
     if target.refuses(len(data)):
         steps_max, peak_max = REFUSE_STEPS_MAX, REFUSE_PEAK_BYTES_MAX + target.copies * len(data)

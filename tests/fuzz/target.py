@@ -19,8 +19,9 @@ class Target:
     `again` encodes what was decoded: to the same bytes, where the format has one encoding only. No input longer than `limit_bytes` is
     accepted, or looked at; None for streams, which end when they like. `tree`: inputs are CBOR. `also`: error families beside DecodeError
     and VerifyError, and why is said where it is used. `finish`: what a mutation needs last to be worth trying. `costs`: what to measure,
-    where `decode` compares two. `steps_per_byte`, `peak_per_byte`: lines run and bytes held for each byte of an input, at most; `copies`:
-    bytes held for each byte of an input that is too long, by what hands it to the decoder. `chars`: it sees the limit in characters.
+    where `decode` compares two. `steps_fixed`, `steps_per_byte`: lines run at most, whatever comes and for each byte of an input;
+    `peak_per_byte`: bytes held at most for each byte; `copies`: the same of an input that is too long, by what hands it to the decoder.
+    `chars`: it sees the limit in characters.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Target:
     also: tuple[type[MeterproofError], ...] = ()
     finish: Callable[[bytes], bytes] | None = None
     costs: Callable[[bytes], object] | None = None
+    steps_fixed: int = STEPS_FIXED
     steps_per_byte: int = 40
     peak_per_byte: int = 140
     copies: int = 0

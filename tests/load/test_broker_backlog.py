@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import mqtt
+from edge import mqtt, mqtt_opening
 from server.bench.fleet import READ_BYTES, Link
 from server.broker import DELIVERIES_MAX
 from tests.e2e.real_broker import RealBroker
@@ -44,7 +44,7 @@ def test_who_confirms_nothing_fills_no_memory_and_holds_nobody_up(tmp_path: Path
     async def story() -> None:
         async with RealBroker("amqtt", tmp_path) as broker:
             reader, writer = await asyncio.open_connection("127.0.0.1", broker.own_port)
-            writer.write(mqtt.build_connect("silent", 60, None, None) + mqtt.build_subscribe(1, (TOPIC,)))
+            writer.write(mqtt_opening.build_connect("silent", 60, None, None) + mqtt_opening.build_subscribe(1, (TOPIC,)))
             other = await Link.open(broker.own_port, "other", (TOPIC,))
             sender = await Link.open(broker.own_port, "sender")
             confirming = asyncio.create_task(count(sender, 1 << 30))
